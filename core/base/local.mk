@@ -1,0 +1,1 @@
+# core/base: sources and unit tests of this room

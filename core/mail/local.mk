@@ -1,0 +1,1 @@
+# core/mail: sources and unit tests of this room

@@ -1,0 +1,1 @@
+# core/net: sources and unit tests of this room

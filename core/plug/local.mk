@@ -1,0 +1,1 @@
+# core/plug: sources and unit tests of this room

@@ -1,0 +1,1 @@
+# core/queue: sources and unit tests of this room

@@ -1,0 +1,1 @@
+# core/serve: sources and unit tests of this room

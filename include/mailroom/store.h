@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mailroom/store.h - the contract of the store role.
+ *
+ * The store keeps messages, mailboxes, the queue, the ledger and the
+ * directory (domains, accounts, aliases). The core knows no SQL; SQLite,
+ * PostgreSQL and MariaDB plugins implement this table.
+ *
+ * `self` is the plugin's config struct. All functions may block on disk or
+ * network, may be called by any thread at once, and in several processes at
+ * once on the same data. They return MR_STORE_OK or the reason why not, with
+ * a line in *err. No call leaves a change half done.
+ *
+ * Durability: commit, settle, and every function that changes something
+ * return MR_STORE_OK only when the change will survive a power cut.
+ *
+ * Numbers: uid and uidvalidity as in RFC 9051 2.3.1, modseq as in RFC 7162
+ * (one counter a mailbox, never 0, grows with every change in it). Times are
+ * milliseconds since 1970 UTC. ids are chosen by the store, > 0, never used
+ * again. Addresses and domains are UTF-8, domains in lower case A-label or
+ * U-label form as configured.
+ */
+#ifndef MAILROOM_STORE_H
+#define MAILROOM_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mailroom/plugin.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum mr_store_code {
+	MR_STORE_OK = 0,
+	MR_STORE_MISSING,	/* what was named is not there */
+	MR_STORE_EXISTS,
+	MR_STORE_INVALID,	/* name or value not possible */
+	MR_STORE_OVER_QUOTA,
+	MR_STORE_BUSY,		/* locked by somebody; try again */
+	MR_STORE_FULL,		/* disk full */
+	MR_STORE_FAILED,	/* anything else; err says what */
+	MR_STORE_STOPPED,	/* a callback returned non-zero */
+};
+
+struct mr_error {
+	char text[240];
+};
+
+/* ------------------------------------------------ messages coming in */
+
+/* A message is handed over as pieces, in order: bytes in memory (fd -1), or
+ * a range of an open file. The store reads them during commit only. */
+struct mr_piece {
+	const void *mem;
+	int fd;
+	uint64_t offset;
+	uint64_t length;
+};
+
+#define MR_FLAG_SEEN 0x01u
+#define MR_FLAG_ANSWERED 0x02u
+#define MR_FLAG_FLAGGED 0x04u
+#define MR_FLAG_DELETED 0x08u
+#define MR_FLAG_DRAFT 0x10u
+
+enum mr_place_kind { MR_PLACE_MAILBOX = 1, MR_PLACE_QUEUE };
+
+/* Where the message is to go. One commit may hold any number of both
+ * kinds. */
+struct mr_placement {
+	uint32_t kind;
+	uint32_t flags;		/* mailbox: MR_FLAG_* */
+	/* mailbox: by account and name (made if it is missing and `create`),
+	 * or by mailbox_id if that is not 0 */
+	const char *account;
+	const char *mailbox;
+	int create;
+	int64_t mailbox_id;
+	const char *keywords;	/* blank between, or NULL */
+	int64_t received_ms;	/* INTERNALDATE */
+	/* out, mailbox */
+	int64_t out_mailbox_id;
+	uint32_t out_uid;
+	uint32_t out_uidvalidity;
+	/* queue: one recipient */
+	const char *sender;	/* "" is the null sender */
+	const char *rcpt;
+	const char *next_hop;	/* destination key: domain or route name */
+	const char *dsn;	/* ESMTP arguments to remember, or NULL */
+	int held;		/* 1: wait for the admin (quarantine) */
+	const char *reason;	/* why held, or NULL */
+	int64_t next_ms;	/* first attempt */
+	int64_t expire_ms;	/* give up and bounce */
+	/* out, queue */
+	int64_t out_queue_id;
+};
+
+struct mr_commit {
+	uint32_t size;
+	const char *trace;	/* id of the message in log and ledger */
+	const char *origin;	/* "smtp 192.0.2.1", "imap a@b", "bounce" */
+	const struct mr_piece *piece;
+	size_t n_piece;
+	uint64_t length;	/* sum of the pieces */
+	uint8_t sha256[32];	/* of the bytes */
+	struct mr_str cache;	/* the core's parse of the structure, opaque;
+				   given back by scan */
+	struct mr_placement *place;
+	size_t n_place;
+	const char *discarded_by;	/* with n_place 0: the filter's name */
+};
+
+/* ------------------------------------------------------- mailboxes */
+
+/* special-use, RFC 6154 */
+enum mr_special {
+	MR_SPECIAL_NONE = 0, MR_SPECIAL_DRAFTS, MR_SPECIAL_SENT,
+	MR_SPECIAL_JUNK, MR_SPECIAL_TRASH, MR_SPECIAL_ARCHIVE,
+};
+
+struct mr_mailbox {
+	int64_t id;
+	const char *name;	/* UTF-8, levels divided by '/', "INBOX" */
+	uint32_t special;
+	int subscribed;
+	uint32_t uidvalidity;
+	uint32_t uidnext;
+	uint64_t modseq;	/* highest */
+	uint32_t messages;
+	uint32_t unseen;
+	uint64_t bytes;
+	uint32_t recent_uid;	/* UIDs from here on were not yet shown to a
+				   session that selected read-write */
+};
+
+struct mr_range {		/* of UIDs, both ends included */
+	uint32_t first, last;
+};
+
+/* A message in a mailbox. Fields beyond those asked for are zero. */
+struct mr_row {
+	uint32_t uid;
+	uint32_t flags;
+	uint64_t modseq;
+	struct mr_str keywords;
+	int64_t received_ms;
+	int64_t message_id;	/* for body_open */
+	uint64_t length;
+	struct mr_str cache;
+};
+#define MR_ROW_KEYWORDS 0x01u
+#define MR_ROW_MESSAGE 0x02u	/* received_ms, message_id, length */
+#define MR_ROW_CACHE 0x04u
+
+enum mr_flag_op { MR_FLAGS_SET = 1, MR_FLAGS_ADD, MR_FLAGS_REMOVE };
+
+struct mr_flag_change {
+	uint32_t op;
+	uint32_t flags;
+	const char *keywords;		/* blank between, or NULL */
+	uint64_t unchanged_since;	/* 0: no condition (RFC 7162 3.1.3) */
+};
+
+struct mr_uid_pair {
+	uint32_t from, to;
+};
+
+/* ------------------------------------------------------------ queue */
+
+enum mr_queue_state { MR_QUEUED = 1, MR_CLAIMED, MR_HELD };
+
+struct mr_queue_item {
+	int64_t id;
+	int64_t message_id;
+	uint64_t length;
+	uint32_t state;
+	uint32_t attempts;
+	int64_t created_ms, next_ms, expire_ms;
+	const char *trace;
+	const char *sender;
+	const char *rcpt;
+	const char *next_hop;
+	const char *dsn;
+	const char *reply;	/* last answer of the other side, or why held */
+};
+
+enum mr_fate_kind {
+	MR_FATE_DELIVERED = 1,	/* leaves the queue */
+	MR_FATE_FAILED,		/* leaves the queue; a report is committed with it
+				   where one is due */
+	MR_FATE_RETRY,		/* stays; next_ms says when */
+	MR_FATE_DROPPED,	/* leaves the queue by the admin's word */
+};
+
+struct mr_fate {
+	int64_t id;
+	uint32_t kind;
+	int64_t next_ms;
+	const char *reply;	/* the answer, for ledger and list */
+};
+
+/* ----------------------------------------------------- what changed */
+
+enum mr_change_kind {
+	MR_CHANGE_MAILBOX = 1,	/* id: the mailbox; 0: any may have changed */
+	MR_CHANGE_QUEUE,	/* something may be due earlier */
+};
+
+struct mr_change {
+	uint32_t kind;
+	int64_t id;
+	uint64_t modseq;	/* of the mailbox, 0 if not known */
+};
+
+/* -------------------------------------------------------- directory */
+
+struct mr_account {
+	int64_t id;
+	const char *name;	/* "user@domain" */
+	uint64_t bytes;		/* used */
+	uint64_t quota;		/* 0: none */
+	uint32_t messages;
+	int disabled;
+};
+
+struct mr_alias {
+	const char *address;	/* "sales@domain", "@domain" is the catch-all */
+	const char *target;	/* an account or any address */
+};
+
+/* Callbacks of the walks below return 0 to go on. What they are given is
+ * valid during the call. They must not call the store. */
+
+struct mr_store {
+	uint32_t size;
+
+	/* All placements, or none of them. Concurrent commits share a flush.
+	 * If one placement's mailbox is over quota or missing the whole
+	 * commit is refused. Identical bytes are stored once. */
+	int (*commit)(void *self, struct mr_commit *c, struct mr_error *err);
+
+	/* Reading a message back. read returns bytes copied, 0 at the end, -1
+	 * with err. A body that is open stays readable though the message is
+	 * removed meanwhile. Each open body belongs to one thread at a time
+	 * and costs no thread, but perhaps a connection: close it soon. */
+	int (*body_open)(void *self, int64_t message_id, void **body,
+		uint64_t *length, struct mr_error *err);
+	int64_t (*body_read)(void *body, uint64_t offset, void *out,
+		size_t len, struct mr_error *err);
+	void (*body_close)(void *body);
+
+	/* Mailboxes of an account. "INBOX" is matched without case, other
+	 * names exactly. list is ordered by name, INBOX first. */
+	int (*mailbox_list)(void *self, const char *account,
+		int (*each)(void *arg, const struct mr_mailbox *m), void *arg,
+		struct mr_error *err);
+	/* By name. out->name is not set. */
+	int (*mailbox_find)(void *self, const char *account, const char *name,
+		struct mr_mailbox *out, struct mr_error *err);
+	int (*mailbox_get)(void *self, int64_t mailbox,
+		struct mr_mailbox *out, struct mr_error *err);
+	/* Makes missing parents too. */
+	int (*mailbox_create)(void *self, const char *account,
+		const char *name, uint32_t special, struct mr_error *err);
+	/* Of a mailbox with children only its messages go, and the name stays
+	 * as \Noselect is not kept: INVALID then. INBOX: INVALID. */
+	int (*mailbox_delete)(void *self, const char *account,
+		const char *name, struct mr_error *err);
+	/* Children move along. INBOX: its messages move to the new mailbox
+	 * and INBOX stays, empty (RFC 3501 6.3.5). */
+	int (*mailbox_rename)(void *self, const char *account,
+		const char *from, const char *to, struct mr_error *err);
+	int (*subscribe)(void *self, const char *account, const char *name,
+		int on, struct mr_error *err);
+	/* Subscribed names, also of mailboxes that are gone. */
+	int (*subscriptions)(void *self, const char *account,
+		int (*each)(void *arg, const char *name), void *arg,
+		struct mr_error *err);
+	/* For SELECT: hands out \Recent once by moving recent_uid up to
+	 * uidnext; out shows the values before that. */
+	int (*mailbox_take_recent)(void *self, int64_t mailbox,
+		struct mr_mailbox *out, struct mr_error *err);
+
+	/* Messages of a mailbox, in UID order. uids gives maximal runs of
+	 * UIDs that are there. scan gives rows of the ranges (n 0: all) whose
+	 * modseq is above `since`; `want` is MR_ROW_* bits. */
+	int (*uids)(void *self, int64_t mailbox,
+		int (*each)(void *arg, struct mr_range run), void *arg,
+		struct mr_error *err);
+	int (*scan)(void *self, int64_t mailbox, const struct mr_range *range,
+		size_t n, uint64_t since, uint32_t want,
+		int (*each)(void *arg, const struct mr_row *row), void *arg,
+		struct mr_error *err);
+	/* Runs of UIDs that were removed after modseq `since`. */
+	int (*vanished)(void *self, int64_t mailbox, uint64_t since,
+		int (*each)(void *arg, struct mr_range run), void *arg,
+		struct mr_error *err);
+
+	/* Changes, each one transaction. UIDs that are not there are passed
+	 * over. store_flags calls `failed` (may be NULL) for messages that
+	 * unchanged_since kept from being changed; *modseq receives the new
+	 * highest modseq, or the old one if nothing changed. */
+	int (*store_flags)(void *self, int64_t mailbox,
+		const struct mr_range *range, size_t n,
+		const struct mr_flag_change *change,
+		int (*failed)(void *arg, uint32_t uid), void *arg,
+		uint64_t *modseq, struct mr_error *err);
+	/* Removes those of the ranges (n 0: all) that have \Deleted, or, with
+	 * `any`, whether they have it or not (POP3). */
+	int (*expunge)(void *self, int64_t mailbox,
+		const struct mr_range *range, size_t n, int any,
+		struct mr_error *err);
+	/* copy keeps flags, keywords and received_ms; move also removes the
+	 * source in the same transaction. pair is called in order of `from`.
+	 * The two mailboxes may be one. */
+	int (*copy)(void *self, int64_t from, const struct mr_range *range,
+		size_t n, int64_t to, int move, uint32_t *uidvalidity,
+		int (*pair)(void *arg, struct mr_uid_pair p), void *arg,
+		struct mr_error *err);
+
+	/* Queue. claim leases up to `max` due items to `owner` until now +
+	 * lease_ms; leases that ran out are due again. Items of the same
+	 * message and next hop come one after another, and a claim does not
+	 * split such a group unless it exceeds max. next is the time when the
+	 * first unclaimed item is due, INT64_MAX if there is none. */
+	int (*queue_claim)(void *self, const char *owner, int64_t now_ms,
+		int64_t lease_ms, uint32_t max,
+		int (*each)(void *arg, const struct mr_queue_item *i),
+		void *arg, struct mr_error *err);
+	int (*queue_next)(void *self, int64_t *when_ms, struct mr_error *err);
+	/* Fates, and the report if one is not NULL, in one transaction. */
+	int (*queue_settle)(void *self, const struct mr_fate *fate, size_t n,
+		struct mr_commit *report, struct mr_error *err);
+	/* Ordered by id. id 0: all. */
+	int (*queue_list)(void *self, int64_t id,
+		int (*each)(void *arg, const struct mr_queue_item *i),
+		void *arg, struct mr_error *err);
+	/* id 0: all. Makes queued items due now. *n: how many it met. */
+	int (*queue_retry)(void *self, int64_t id, uint32_t *n,
+		struct mr_error *err);
+	/* Releases a held item, or holds a queued one. */
+	int (*queue_hold)(void *self, int64_t id, int hold,
+		struct mr_error *err);
+	/* Gives back all leases of owners whose name starts with `prefix`
+	 * (a start after SIGKILL). */
+	int (*queue_unclaim)(void *self, const char *prefix,
+		struct mr_error *err);
+
+	/* Registers the one listener of this process; called from a thread of
+	 * the plugin for changes by any process, soon after their commit.
+	 * Must not block and must not call the store. */
+	int (*watch)(void *self,
+		void (*changed)(void *arg, const struct mr_change *c),
+		void *arg, struct mr_error *err);
+
+	/* Directory. A new account has INBOX, Drafts, Sent, Junk, Trash and
+	 * Archive, subscribed and with their special use. password NULL in
+	 * account_set keeps it, quota -1 keeps it, disabled -1 keeps it. */
+	int (*domain_add)(void *self, const char *domain,
+		struct mr_error *err);
+	int (*domain_list)(void *self,
+		int (*each)(void *arg, const char *domain), void *arg,
+		struct mr_error *err);
+	int (*account_add)(void *self, const char *name, const char *password,
+		struct mr_error *err);
+	int (*account_set)(void *self, const char *name, const char *password,
+		int64_t quota, int disabled, struct mr_error *err);
+	int (*account_remove)(void *self, const char *name,
+		struct mr_error *err);
+	int (*account_list)(void *self,
+		int (*each)(void *arg, const struct mr_account *a), void *arg,
+		struct mr_error *err);
+	int (*alias_add)(void *self, const char *address, const char *target,
+		struct mr_error *err);
+	int (*alias_remove)(void *self, const char *address,
+		const char *target, struct mr_error *err);
+	int (*alias_list)(void *self,
+		int (*each)(void *arg, const struct mr_alias *a), void *arg,
+		struct mr_error *err);
+	/* Cheap figures for `status`; -1 where not known. */
+	int (*figures)(void *self, int64_t *messages, int64_t *queued,
+		int64_t *held, int64_t *bytes, struct mr_error *err);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,1 @@
+# plugins/example: the plugin author's starting point

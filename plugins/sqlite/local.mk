@@ -1,0 +1,1 @@
+# plugins/sqlite: the built-in store

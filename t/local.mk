@@ -1,0 +1,1 @@
+# t: tests that are not of one room
