@@ -1,0 +1,39 @@
+/*
+ * envelope.h - sender and recipients of the message that is being taken.
+ */
+#ifndef MAIL_ENVELOPE_H
+#define MAIL_ENVELOPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/str.h"
+
+struct envelope_rcpt {
+	struct str address;	/* without <> */
+	struct str args;	/* ESMTP arguments as sent */
+	bool removed;		/* by a filter */
+	bool added;		/* by a filter: not routed yet */
+};
+
+struct envelope {
+	struct arena *arena;	/* the message's */
+	struct str sender;	/* without <>; "" null */
+	struct str sender_args;
+	struct envelope_rcpt *rcpt;
+	size_t n_rcpt, room;
+	uint64_t declared_size;	/* SIZE=, 0 unknown */
+	bool body_8bit, utf8;
+};
+
+void envelope_init(struct envelope *e, struct arena *a);
+/* Copies into the arena. Returns the index. */
+size_t envelope_add(struct envelope *e, struct str address, struct str args);
+/* Domain without case, local part as it is, then without (MILTER.md 1.6
+ * DELRCPT). SIZE_MAX: not there or removed. */
+size_t envelope_find(const struct envelope *e, struct str address);
+size_t envelope_count(const struct envelope *e);	/* not removed */
+
+#endif
