@@ -111,6 +111,8 @@ enum mr_fact {
 	MR_FACT_SENDER_ARGS,	/* ESMTP arguments as sent, blank between */
 	MR_FACT_RCPT_REFUSED,	/* in rcpt, to filters with MR_WANT_REFUSED: the
 				   reply "550 5.1.1 ..." the core will give */
+	MR_FACT_RCPT_MAILER,	/* in rcpt: "local", "relay" or "error" */
+	MR_FACT_LISTENER_PURPOSE,	/* "mx" or "submission" */
 };
 
 /* A header field of the message as it stands after all edits so far. `value`
@@ -205,6 +207,10 @@ struct mr_host {
 	int (*header_change)(struct mr_call *call, uint64_t id,
 		const char *name, const char *value);	/* name NULL: keep */
 	int (*header_remove)(struct mr_call *call, uint64_t id);
+	/* From here to the end of the hook, values given to the three above
+	 * stand exactly behind the colon, leading blank or none (1), or get
+	 * one blank in front (0, the rule). For hosts of other filters. */
+	void (*header_exact)(struct mr_call *call, int on);
 	/* The first call in a hook empties the body, further ones append. Line
 	 * ends become CRLF, a missing last one is added. */
 	int (*body_replace)(struct mr_call *call, const void *bytes,

@@ -1,0 +1,67 @@
+/*
+ * hooks.h - run a chain of filters over one step and fold what they say to
+ * one verdict.
+ *
+ * First refusal in configured order wins. A filter that said MR_DONE is left
+ * out for the rest of the message (in connect/helo: of the session).
+ * Quarantine is remembered and later filters are still asked. Edits of a
+ * filter that refuses are undone. Before each call a breadcrumb (plugin,
+ * hook, session) is left for the fatal-signal handler.
+ */
+#ifndef PLUG_HOOKS_H
+#define PLUG_HOOKS_H
+
+#include <stdbool.h>
+
+#include "mail/reply.h"
+#include "plug/facts.h"
+#include "plug/plugin.h"
+
+/* The filters of one direction, in order. */
+struct chain {
+	const char *name;		/* "inbound", ... */
+	struct plugin **item;
+	size_t n;
+	int64_t timeout_ms;		/* what deadline() starts from */
+};
+
+struct verdict {
+	enum mr_verdict kind;		/* PASS, or what was decided */
+	struct reply reply;		/* for refusals; text in message arena */
+	const char *by;			/* the filter's name, or NULL */
+	struct str reason;		/* for QUARANTINE and DISCARD */
+};
+
+struct hooks;	/* one a session */
+
+/* NULL chain members cost nothing: with no filters all calls return PASS at
+ * once. Lives in the session arena. */
+struct hooks *hooks_new(const struct chain *c, struct facts *f);
+
+struct verdict hooks_connect(struct hooks *h);
+struct verdict hooks_helo(struct hooks *h);
+struct verdict hooks_mail(struct hooks *h);
+/* refused: the reply the core will give anyway; then only filters that want
+ * refused recipients are told and the result is PASS. */
+struct verdict hooks_rcpt(struct hooks *h, size_t index,
+	const struct reply *refused);
+struct verdict hooks_data(struct hooks *h);
+struct verdict hooks_message(struct hooks *h);
+struct verdict hooks_unknown(struct hooks *h, struct str line);
+void hooks_reset(struct hooks *h);	/* after each message that began */
+void hooks_end(struct hooks *h);	/* the session ends */
+
+/* For the fatal-signal handler (async-signal-safe): what this thread was
+ * doing, or NULLs. */
+struct breadcrumb {
+	const char *plugin, *hook, *session;
+};
+const struct breadcrumb *hooks_breadcrumb(void);
+/* Other roles leave one too. */
+void hooks_leave_breadcrumb(const char *plugin, const char *hook,
+	const char *session);
+
+/* The host table handed to plugins. */
+extern const struct mr_host plug_host;
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * plugin.h - the plugins of this process: loading, settings, life.
+ *
+ * The only dlopen of the house. One struct plugin is one [plugin.NAME] or
+ * [milter.NAME] section; two sections may use the same module. Plugins are
+ * opened before the worker says that it is ready, and never unloaded.
+ */
+#ifndef PLUG_PLUGIN_H
+#define PLUG_PLUGIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <mailroom/plugin.h>
+
+#include "base/arena.h"
+#include "base/conf.h"
+#include "base/err.h"
+
+struct plugin {
+	const char *name;	/* NAME of the section */
+	const char *section;	/* "plugin.NAME", for messages */
+	const char *module;	/* path, or "(built in)" */
+	const struct mr_plugin *desc;
+	void *config;
+	bool opened;
+};
+
+struct plugins {
+	struct arena arena;
+	struct plugin **item;
+	size_t n;
+};
+
+/* The descriptor of a module: found in its own path, or as NAME.so in
+ * plugin_dir; checked (symbol, abi, sizes, known roles). NULL with e: one
+ * clear line. inspect reads a file without running its code (ELF symbol
+ * table: the descriptor's presence and abi). */
+const struct mr_plugin *plugin_descriptor(const char *module, struct err *e);
+int plugin_inspect(const char *path, uint32_t *abi, struct err *e);
+
+void plugins_init(struct plugins *p);
+/* Adds one instance and fills its settings from the section. builtin: a
+ * descriptor that is linked in (milter), else NULL. false: reported. */
+bool plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
+	const struct mr_plugin *builtin, const struct conf *c,
+	const struct conf_node *section, struct conf_report *report);
+/* Calls open of each; on failure closes those opened. */
+int plugins_open(struct plugins *p, const char *role, const char *data,
+	const char *hostname, struct err *e);
+void plugins_close(struct plugins *p);
+struct plugin *plugins_find(const struct plugins *p, const char *name);
+/* The first that has the role, or NULL. */
+struct plugin *plugins_store(const struct plugins *p);
+
+/* Safe reading of tables that may be older than ours: the member, or NULL. */
+#define PLUG_ROLE(desc, role) \
+	(MR_HAS((desc), role) ? (desc)->role : NULL)
+#define PLUG_HOOK(table, hook) \
+	((table) && MR_HAS((table), hook) ? (table)->hook : NULL)
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * store.h - the store plugin as the core uses it: the table, its state and
+ * one place where its codes become struct err.
+ */
+#ifndef PLUG_STORE_H
+#define PLUG_STORE_H
+
+#include <mailroom/store.h>
+
+#include "base/err.h"
+#include "plug/plugin.h"
+
+struct store {
+	const struct mr_store *op;
+	void *self;
+};
+
+/* -1: no plugin has the store role, or it lacks functions we need. */
+int store_find(const struct plugins *p, struct store *out, struct err *e);
+/* 0 for MR_STORE_OK; else fills e (MISSING, EXISTS, FULL, STORE) and
+ * returns -1. Use: store_result(s.op->commit(s.self, c, &me), &me, e). */
+int store_result(int code, const struct mr_error *me, struct err *e);
+
+#endif

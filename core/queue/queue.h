@@ -1,0 +1,55 @@
+/*
+ * queue.h - the runner: claim what is due, attempt it, retire it.
+ *
+ * Runs in the runner process only. One thread claims; a bounded number of
+ * delivery threads each take one group (a message and a next hop) through
+ * deliver. Settling is one transaction with the report, if one is due.
+ */
+#ifndef QUEUE_QUEUE_H
+#define QUEUE_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <mailroom/setting.h>
+
+#include "base/err.h"
+#include "net/dns.h"
+#include "plug/plugin.h"
+#include "plug/store.h"
+
+struct queue_settings {		/* [queue] */
+	int64_t lifetime;	/* ms until a bounce */
+	int64_t retry_first, retry_most;	/* back-off, ms */
+	int64_t concurrency;	/* deliveries at once */
+	int64_t per_destination;
+	int64_t port;		/* of other servers, 25 */
+	const char *smarthost;	/* "host:port" or "" */
+	const char *smarthost_login;
+	const char *smarthost_password;
+	int64_t smarthost_tls;	/* none|opportunistic|required */
+	const char *ca_file;	/* for smarthost_tls = "required"; "": system */
+	int64_t timeout;	/* of one answer, ms */
+	int64_t connect_timeout;
+};
+extern const struct mr_setting queue_settings_table[];
+
+struct queue_house {		/* all borrowed */
+	const struct queue_settings *settings;
+	const char *hostname;
+	const struct plugins *plugins;
+	struct store store;
+	struct dns *dns;
+	const char *data;	/* spool folder for reports */
+};
+
+struct queue;
+struct queue *queue_start(const struct queue_house *h, struct err *e);
+/* Something may be due earlier (from the store's watch, any thread). */
+void queue_poke(struct queue *q);
+/* Claims nothing more; waits at most ms for deliveries under way. True if
+ * all ended. */
+bool queue_drain(struct queue *q, int64_t ms);
+void queue_stop(struct queue *q);
+
+#endif

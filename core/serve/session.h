@@ -1,0 +1,71 @@
+/*
+ * session.h - one connection: serve one command, then park.
+ *
+ * The session owns the stream and the session and command arenas; the
+ * protocol (smtp, imap, pop3) owns its state and is called for one turn at a
+ * time. A protocol's turn reads and answers at most a few commands; the
+ * session flushes, resets the command arena, gives buffers back and parks.
+ */
+#ifndef SERVE_SESSION_H
+#define SERVE_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "net/park.h"
+#include "net/stream.h"
+#include "serve/serve.h"
+
+struct session;
+
+enum session_next {
+	SESSION_MORE,	/* read the next command */
+	SESSION_DELAY,	/* park until session->guest.wake_at, then turn again */
+	SESSION_IDLE,	/* park for input, wake or timer (IMAP IDLE) */
+	SESSION_END,	/* said good-bye, or the stream failed */
+};
+
+struct protocol {
+	const char *name;
+	/* Greets; may refuse with SESSION_END. After implicit TLS. */
+	enum session_next (*open)(struct session *s);
+	/* One command: called when input is there. */
+	enum session_next (*turn)(struct session *s);
+	/* A delay ended, or IDLE was woken (why: enum park_why). NULL: never
+	 * delays. */
+	enum session_next (*wake)(struct session *s, unsigned why);
+	/* Idle too long (drain false), or the server stops (drain true):
+	 * says so to the client. */
+	void (*bye)(struct session *s, bool drain);
+	/* Releases what is not in the arenas. Always called once. */
+	void (*close)(struct session *s);
+};
+extern const struct protocol smtp_protocol, imap_protocol, pop3_protocol;
+
+struct session {
+	struct guest guest;
+	struct stream stream;
+	const struct listener *listener;
+	struct house *house;
+	const struct protocol *protocol;
+	void *state;			/* the protocol's, in `arena` or its own */
+	struct arena arena;		/* session */
+	struct arena command;
+	int64_t idle_limit;		/* ms */
+	struct sock_addr peer;		/* the local end: sock_local */
+	char id[12];
+	bool tls;
+	bool waiting;			/* in SESSION_DELAY or SESSION_IDLE */
+	bool opened;
+};
+
+/* For park_listen: accepts on a listener's descriptor. arg: the listener. */
+void session_accept(void *listener, int fd);
+/* Upgrades after the protocol has said so: discards pipelined input (RFC
+ * 3207 section 4.2). -1: the handshake failed. */
+int session_start_tls(struct session *s, struct err *e);
+/* Clear text may carry a password: TLS, or loopback where allowed. */
+bool session_is_private(const struct session *s);
+
+#endif
