@@ -1,5 +1,7 @@
 # t: tests that are not of one room
-EXTRA_DIST += check conf/packages.sh t/run t/layers.t
+EXTRA_DIST += check quickstart conf/packages.sh conf/proof.py t/run t/layers.t \
+	t/lib/tap.py t/lib/server.py t/lib/wire.py t/lib/fakedns.py \
+	t/lib/sink.py t/lib/milter.py
 
 # What ./check builds and runs beside the server itself.
 check-programs: $(check_PROGRAMS) libcore.a
