@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#undef alloca	/* a macro in glibc, which cannot be poisoned */
 #pragma GCC poison strcpy strcat sprintf vsprintf gets strtok strncpy strncat
 #pragma GCC poison stpcpy atoi atol atoll alloca tmpnam mktemp
 #pragma GCC poison asctime ctime gmtime localtime strerror_l setjmp longjmp

@@ -33,6 +33,11 @@ struct str header_unfold(struct arena *a, struct str value);
 /* Unfolded, RFC 2047 words decoded to UTF-8 (iconv; bytes that do not
  * convert become U+FFFD). */
 void header_decode(struct buf *out, struct str value);
+/* What a filter gave as a value, in the form it is sent: line ends (LF or
+ * CRLF) become CRLF and stand before a blank (a TAB is put in), lines of
+ * blanks and trailing blanks go, NUL and a lone CR become a space: no value
+ * can become a second field. leading: puts one blank in front. */
+struct str header_normalise(struct arena *a, struct str value, bool leading);
 /* A field name of RFC 5322 (printable, no colon, not empty, <= 255). */
 bool header_is_name(struct str name);
 

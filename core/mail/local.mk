@@ -1,1 +1,9 @@
 # core/mail: sources and unit tests of this room
+libcore_a_SOURCES += core/mail/reply.c core/mail/reply.h \
+	core/mail/addr.c core/mail/addr_list.c core/mail/addr.h \
+	core/mail/header.c core/mail/header_decode.c core/mail/header.h \
+	core/mail/envelope.c core/mail/envelope.h \
+	core/mail/spool.c core/mail/spool.h \
+	core/mail/message.c core/mail/message_body.c \
+	core/mail/message_pieces.c core/mail/message_parts.h \
+	core/mail/message.h
