@@ -7,3 +7,6 @@ libcore_a_SOURCES += core/mail/reply.c core/mail/reply.h \
 	core/mail/message.c core/mail/message_body.c \
 	core/mail/message_pieces.c core/mail/message_parts.h \
 	core/mail/message.h
+libcore_a_SOURCES += core/mail/mime.c core/mail/mime_content.c \
+	core/mail/mime_imap.c core/mail/mime_cache.c \
+	core/mail/mime_parts.h core/mail/mime.h
