@@ -41,6 +41,9 @@ struct queue_house {		/* all borrowed */
 	struct store store;
 	struct dns *dns;
 	const char *data;	/* spool folder for reports */
+	const char *owner;	/* name of our leases, "HOST/PID:" */
+	const char *orphans;	/* owners with this prefix are dead: their
+				   leases go back at start; NULL: none */
 };
 
 struct queue;

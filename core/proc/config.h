@@ -1,0 +1,111 @@
+/*
+ * config.h - the configuration file as the processes use it: which sections
+ * exist, which struct each fills, which plugins a role loads.
+ *
+ * The master reads the file once a generation and hands the bytes to its
+ * workers, so that all of them see the same text. Reading the core's own
+ * sections runs no plugin code; config_load_plugins does.
+ */
+#ifndef PROC_CONFIG_H
+#define PROC_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <mailroom/setting.h>
+
+#include "base/arena.h"
+#include "base/conf.h"
+#include "base/err.h"
+#include "plug/hooks.h"
+#include "plug/plugin.h"
+#include "queue/queue.h"
+#include "serve/serve.h"
+
+struct server_settings {	/* top level */
+	const char *hostname;
+	const char *data;
+	const char *user;
+	const char *plugin_dir;
+	const char *pid_file;
+	const char *control_socket;
+};
+
+struct log_settings {		/* [log] */
+	int64_t level, format;
+};
+
+struct tls_settings {		/* [tls] */
+	const char *certificate, *key;
+};
+
+struct workers_settings {	/* [workers] */
+	int64_t smtp, mailbox;	/* processes of each kind */
+	int64_t threads;	/* of each smtp worker */
+	int64_t mailbox_threads;
+	int64_t stack;		/* bytes a thread */
+	int64_t drain_timeout;
+	int64_t restart_first, restart_most;
+	bool confine;
+};
+
+struct resolver_settings {	/* [dns] */
+	struct mr_list servers;
+	int64_t timeout;
+	bool cache, dnssec;
+};
+
+struct chain_settings {		/* [chain] */
+	struct mr_list inbound, submission;
+};
+
+struct config {
+	struct arena arena;
+	const char *file;
+	struct conf *doc;
+	struct server_settings server;
+	struct log_settings log;
+	struct tls_settings tls;
+	struct workers_settings workers;
+	struct limits_settings limits;
+	struct smtp_settings smtp;
+	struct resolver_settings dns;
+	struct queue_settings queue;
+	struct chain_settings chain;
+	struct listener *listener;
+	size_t n_listener;
+};
+
+enum role { ROLE_MASTER, ROLE_SMTP, ROLE_MAILBOX, ROLE_RUNNER, ROLE_CLI };
+const char *role_name(enum role r);
+
+/* --config, else $CONFIG_PATH, else the install default. */
+const char *config_path(const char *option);
+/* The bytes of the file, in the arena. */
+int config_read(const char *path, struct arena *a, struct str *text,
+	struct err *e);
+/* Reads all core sections. Never NULL; look at report->errors. */
+struct config *config_parse(struct str text, const char *file,
+	struct conf_report *report);
+void config_free(struct config *c);
+
+/* Loads (does not open) the plugins and milters that the role uses: those
+ * named in a chain for SMTP workers, all others for every role, everything
+ * for the command line's checks. */
+bool config_load_plugins(const struct config *c, enum role r,
+	struct plugins *out, struct conf_report *report);
+/* Makes a chain from its list; every name must have been loaded. */
+bool config_chain(const struct config *c, const struct plugins *p,
+	const char *name, const struct mr_list *list, struct chain *out,
+	struct arena *a, struct conf_report *report);
+
+/* The sections, for config show and the manual page. */
+struct config_section {
+	const char *name;	/* "", "log", "listen.NAME", ... */
+	const struct mr_setting *settings;
+	size_t offset;		/* in struct config; SIZE_MAX: named section */
+	const char *help;
+};
+extern const struct config_section config_sections[];
+
+#endif

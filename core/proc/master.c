@@ -1,0 +1,591 @@
+/*
+ * master.c - the loop of the master: signals, workers, the control socket,
+ * time. It parses no mail, loads no plugin, speaks no TLS and asks no DNS.
+ *
+ * Reload. The new text is read into a new team; its sockets are bound beside
+ * the old ones; its workers start; when all are ready the old team drains and
+ * the new one is the server. If one of them ends before that, the new team is
+ * dropped and the old one goes on as if nothing had happened.
+ */
+#include "proc/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "net/sock.h"
+#include "proc/bound.h"
+#include "proc/ctl.h"
+#include "proc/priv.h"
+#include "proc/team.h"
+
+struct master {
+	const char *config_file;
+	unsigned generation;
+	struct team *current;	/* serves */
+	struct team *next;	/* is being started by a reload, or NULL */
+	struct team *old;	/* drains, or NULL */
+	int64_t old_deadline;
+	struct bound bound;
+	int signals, control, lock, ready_pipe;
+	bool stopping, failed;
+	int64_t stop_deadline, started;
+};
+
+/* ------------------------------------------------------------ starting */
+
+static struct team *
+read_team(struct master *m, struct err *e)
+{
+	struct conf_report report;
+	struct team *t = NULL;
+	struct config *c;
+	struct arena a;
+	struct str text;
+
+	arena_init(&a);
+	conf_report_init(&report);
+	if (config_read(m->config_file, &a, &text, e) < 0)
+		goto out;
+	c = config_parse(text, m->config_file, &report);
+	if (report.text.len)
+		fputs(buf_c(&report.text), stderr);
+	if (report.errors) {
+		config_free(c);
+		err_set(e, ERR_CONFIG, "%s has %u error%s", m->config_file,
+			report.errors, report.errors == 1 ? "" : "s");
+		goto out;
+	}
+	t = team_new(++m->generation, c, text, e);
+	if (!t)
+		config_free(c);
+out:
+	conf_report_free(&report);
+	arena_free(&a);
+	return t;
+}
+
+/* One master for each data folder. The kernel drops the lock when we die,
+ * however we die, so a stale file never blocks a start. */
+static int
+take_lock(struct master *m, struct err *e)
+{
+	const struct server_settings *s = &m->current->config->server;
+	char path[4096];
+
+	if (file_mkdirs(s->data, 0700, e) < 0)
+		return err_wrap(e, "data folder");
+	snprintf(path, sizeof path, "%s/master.lock", s->data);
+	m->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (m->lock < 0)
+		return err_sys(e, "%s", path);
+	if (flock(m->lock, LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, ERR_EXISTS,
+			"a server is already running on %s", s->data);
+	return 0;
+}
+
+/* Workers own the data folder; we only make it. */
+static int
+give_data(const struct config *c, struct err *e)
+{
+	static const char *const sub[] = {"", "/tmp", "/hints", "/segments"};
+	uid_t uid;
+	gid_t gid;
+	char path[4096];
+	size_t i;
+
+	if (geteuid() == 0 &&
+		priv_find_user(c->server.user, &uid, &gid, e) < 0)
+		return err_wrap(e, "user");
+	for (i = 0; i < sizeof sub / sizeof *sub; i++) {
+		snprintf(path, sizeof path, "%s%s", c->server.data, sub[i]);
+		if (file_mkdirs(path, 0700, e) < 0)
+			return -1;
+		if (geteuid() == 0 && chown(path, uid, gid) < 0)
+			return err_sys(e, "%s", path);
+	}
+	return 0;
+}
+
+static int
+open_control(struct master *m, struct err *e)
+{
+	struct sock_addr a;
+	char name[256];
+
+	snprintf(name, sizeof name, "unix:%s",
+		m->current->config->server.control_socket);
+	if (sock_parse(str_from(name), &a, e) < 0)
+		return err_wrap(e, "control_socket");
+	umask(0177);
+	m->control = sock_listen(&a, 16, e);
+	umask(077);
+	return m->control < 0 ? err_wrap(e, "control_socket") : 0;
+}
+
+static int
+write_pid(const struct master *m, struct err *e)
+{
+	char text[24];
+	int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
+
+	return file_replace(m->current->config->server.pid_file,
+		str_of(text, (size_t)n), 0644, e);
+}
+
+static int
+open_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* The parent waits for a byte that says "ready" and ends with 0; end of file
+ * means that we failed, and our messages were seen. */
+static int
+become_daemon(struct master *m)
+{
+	int fd[2];
+	char byte;
+	pid_t pid;
+
+	if (pipe2(fd, O_CLOEXEC) < 0)
+		return -1;
+	pid = fork();
+	if (pid < 0)
+		return -1;
+	if (pid > 0) {
+		close(fd[1]);
+		_exit(read(fd[0], &byte, 1) == 1 ? 0 : 1);
+	}
+	close(fd[0]);
+	setsid();
+	m->ready_pipe = fd[1];
+	fd[0] = open("/dev/null", O_RDWR);
+	if (fd[0] >= 0) {
+		dup2(fd[0], 0);
+		dup2(fd[0], 1);
+		close(fd[0]);
+	}
+	return 0;
+}
+
+/* sd_notify(3) without the library: a datagram to $NOTIFY_SOCKET. */
+static void
+notify_systemd(const char *text)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	size_t n;
+	int fd;
+
+	if (!path || (*path != '/' && *path != '@'))
+		return;
+	n = strlen(path);
+	if (n >= sizeof sa.sun_path)
+		return;
+	memcpy(sa.sun_path, path, n);
+	if (*path == '@')
+		sa.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (sendto(fd, text, strlen(text), MSG_NOSIGNAL,
+		(struct sockaddr *)&sa,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
+		log_warn("master.notify", LOG_S("error", strerror(errno)));
+	close(fd);
+}
+
+static void
+set_log(const struct config *c)
+{
+	log_open(2, (enum log_level)c->log.level, c->log.format == 1,
+		"master");
+}
+
+static int
+start_up(struct master *m, struct err *e)
+{
+	m->current = read_team(m, e);
+	if (!m->current)
+		return -1;
+	set_log(m->current->config);
+	if (m->current->config->n_listener == 0)
+		return err_set(e, ERR_CONFIG, "%s has no [listen.NAME] "
+			"section: nothing to serve", m->config_file);
+	if (take_lock(m, e) < 0 || give_data(m->current->config, e) < 0 ||
+		bound_take(&m->bound, m->current->config, e) < 0 ||
+		open_control(m, e) < 0 || write_pid(m, e) < 0)
+		return -1;
+	m->signals = open_signals();
+	if (m->signals < 0)
+		return err_sys(e, "signalfd");
+	team_start(m->current, &m->bound, true);
+	return 0;
+}
+
+/* ------------------------------------------------------------- changes */
+
+static void
+announce_ready(struct master *m)
+{
+	log_info("master.ready", LOG_N("workers", m->current->n),
+		LOG_N("after_ms", clock_mono() - m->started));
+	notify_systemd("READY=1");
+	if (m->ready_pipe >= 0) {
+		if (write(m->ready_pipe, "\n", 1) < 0)
+			log_warn("master.ready", LOG_S("error",
+				strerror(errno)));
+		close(m->ready_pipe);
+		m->ready_pipe = -1;
+	}
+}
+
+static void
+reload(struct master *m)
+{
+	struct err e = {0};
+
+	if (m->next || m->old || m->stopping) {
+		log_warn("master.reload", LOG_S("refused",
+			"the last one is still under way"));
+		return;
+	}
+	m->next = read_team(m, &e);
+	if (m->next && bound_take(&m->bound, m->next->config, &e) < 0) {
+		bound_trim(&m->bound, m->current->config);
+		team_free(m->next);
+		m->next = NULL;
+	}
+	if (!m->next) {
+		log_error("master.reload", LOG_S("error", e.text),
+			LOG_S("kept", "the configuration in use"));
+		return;
+	}
+	log_info("master.reload", LOG_N("generation", m->next->generation));
+	team_start(m->next, &m->bound, false);
+}
+
+/* The new team is ready: it is the server now. */
+static void
+switch_over(struct master *m)
+{
+	m->old = m->current;
+	m->current = m->next;
+	m->next = NULL;
+	set_log(m->current->config);
+	m->old_deadline = clock_mono() +
+		m->current->config->workers.drain_timeout;
+	team_drain(m->old);
+	bound_trim(&m->bound, m->current->config);
+	log_info("master.reloaded",
+		LOG_N("generation", m->current->generation));
+}
+
+/* The new team failed to start: the old one never stopped serving. */
+static void
+abandon_next(struct master *m)
+{
+	log_error("master.reload", LOG_S("error",
+		"a new worker did not become ready"),
+		LOG_S("kept", "the configuration in use"));
+	m->old = m->next;
+	m->next = NULL;
+	m->old_deadline = clock_mono();
+	team_drain(m->old);
+	bound_trim(&m->bound, m->current->config);
+}
+
+static void
+stop(struct master *m)
+{
+	if (m->stopping)
+		return;
+	log_info("master.stop", LOG_N("workers", m->current->n));
+	notify_systemd("STOPPING=1");
+	m->stopping = true;
+	m->stop_deadline = clock_mono() +
+		m->current->config->workers.drain_timeout;
+	team_drain(m->current);
+	if (m->next)
+		team_drain(m->next);
+}
+
+static void
+reap(struct master *m)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (team_ended(m->current, pid, status)) {
+			if (!m->current->was_ready && !m->stopping) {
+				m->failed = true;
+				stop(m);
+			}
+		} else if (m->next && team_ended(m->next, pid, status)) {
+			abandon_next(m);
+		} else if (m->old) {
+			team_ended(m->old, pid, status);
+		}
+	}
+}
+
+static void
+take_signals(struct master *m)
+{
+	struct signalfd_siginfo info;
+
+	while (read(m->signals, &info, sizeof info) == sizeof info) {
+		if (info.ssi_signo == SIGCHLD)
+			reap(m);
+		else if (info.ssi_signo == SIGHUP)
+			reload(m);
+		else
+			stop(m);
+	}
+}
+
+/* ------------------------------------------------------ control socket */
+
+static json_t *
+describe_team(const struct team *t)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < t->n; i++) {
+		const struct worker *w = &t->worker[i];
+
+		json_array_append_new(list, json_pack(
+			"{s:s, s:i, s:b, s:i, s:I}",
+			"kind", role_name(w->role), "pid", (int)w->pid,
+			"ready", w->ready, "crashes", (int)w->crashes,
+			"uptime_ms", (json_int_t)(w->pid ?
+				clock_mono() - w->started : 0)));
+	}
+	return list;
+}
+
+static json_t *
+answer(void *arg, const char *verb)
+{
+	struct master *m = arg;
+
+	if (!strcmp(verb, "status"))
+		return json_pack("{s:i, s:i, s:b, s:I, s:o}",
+			"pid", (int)getpid(),
+			"generation", (int)m->current->generation,
+			"ready", team_is_ready(m->current) && !m->stopping,
+			"uptime_ms", (json_int_t)(clock_mono() - m->started),
+			"workers", describe_team(m->current));
+	if (!strcmp(verb, "reload")) {
+		unsigned before = m->generation;
+
+		reload(m);
+		return m->next ? json_pack("{s:i}", "generation",
+			(int)m->generation) : json_pack("{s:s, s:i}", "error",
+			"not reloaded: see the server's log", "generation",
+			(int)before);
+	}
+	if (!strcmp(verb, "stop")) {
+		stop(m);
+		return json_pack("{s:b}", "stopping", 1);
+	}
+	return json_pack("{s:s}", "error", "unknown request");
+}
+
+static void
+take_control(struct master *m)
+{
+	struct sock_addr peer;
+	int fd = sock_accept(m->control, &peer, NULL);
+
+	if (fd >= 0)
+		ctl_serve(fd, answer, m);
+}
+
+/* ------------------------------------------------------------ the loop */
+
+static size_t
+add_team(struct pollfd *fds, size_t n, size_t room, const struct team *t)
+{
+	size_t i;
+
+	for (i = 0; t && i < t->n && n < room; i++)
+		if (t->worker[i].control >= 0)
+			fds[n++] = (struct pollfd){t->worker[i].control,
+				POLLIN, 0};
+	return n;
+}
+
+/* The worker whose channel this is; *t its team. */
+static struct worker *
+find_worker(struct master *m, int fd, struct team **t)
+{
+	struct team *all[] = {m->current, m->next, m->old};
+	size_t i, j;
+
+	for (i = 0; i < 3; i++)
+		for (j = 0; all[i] && j < all[i]->n; j++)
+			if (all[i]->worker[j].control == fd) {
+				*t = all[i];
+				return &all[i]->worker[j];
+			}
+	return NULL;
+}
+
+static void
+take_worker(struct master *m, int fd)
+{
+	struct team *t;
+	struct worker *w = find_worker(m, fd, &t);
+
+	if (!w || !team_heard(t, w))
+		return;
+	if (t == m->next)
+		switch_over(m);
+	else if (t == m->current)
+		announce_ready(m);
+}
+
+static int
+wait_ms(const struct master *m)
+{
+	int64_t when = team_next(m->current), now = clock_mono();
+
+	if (m->old && m->old_deadline < when)
+		when = m->old_deadline;
+	if (m->stopping && m->stop_deadline < when)
+		when = m->stop_deadline;
+	if (when == CLOCK_NEVER)
+		return -1;
+	return when <= now ? 0 : when - now > 60000 ? 60000 :
+		(int)(when - now);
+}
+
+/* What time alone brings: restarts, ends of patience. */
+static void
+take_time(struct master *m)
+{
+	int64_t now = clock_mono();
+
+	if (!m->stopping)
+		team_start(m->current, &m->bound, false);
+	if (m->old && now >= m->old_deadline) {
+		team_signal(m->old, SIGKILL);
+		m->old_deadline = now + 1000;
+	}
+	if (m->old && team_is_gone(m->old)) {
+		team_free(m->old);
+		m->old = NULL;
+	}
+	if (m->stopping && now >= m->stop_deadline) {
+		team_signal(m->current, SIGKILL);
+		if (m->next)
+			team_signal(m->next, SIGKILL);
+		m->stop_deadline = now + 1000;
+	}
+}
+
+static bool
+all_gone(const struct master *m)
+{
+	return team_is_gone(m->current) &&
+		(!m->next || team_is_gone(m->next)) &&
+		(!m->old || team_is_gone(m->old));
+}
+
+static void
+loop(struct master *m)
+{
+	struct pollfd fds[256];
+	size_t n, i;
+
+	while (!m->stopping || !all_gone(m)) {
+		fds[0] = (struct pollfd){m->signals, POLLIN, 0};
+		fds[1] = (struct pollfd){m->control, POLLIN, 0};
+		n = add_team(fds, 2, 256, m->current);
+		n = add_team(fds, n, 256, m->next);
+		n = add_team(fds, n, 256, m->old);
+		if (poll(fds, n, wait_ms(m)) < 0 && errno != EINTR)
+			log_error("master.poll", LOG_S("error",
+				strerror(errno)));
+		else
+			for (i = 2; i < n; i++)
+				if (fds[i].revents)
+					take_worker(m, fds[i].fd);
+		if (fds[0].revents)
+			take_signals(m);
+		if (fds[1].revents)
+			take_control(m);
+		take_time(m);
+	}
+}
+
+static void
+clean_up(struct master *m)
+{
+	const struct server_settings *s = m->current ?
+		&m->current->config->server : NULL;
+
+	if (s && m->control >= 0) {
+		unlink(s->control_socket);
+		unlink(s->pid_file);
+	}
+	bound_close(&m->bound);
+	team_free(m->current);
+	team_free(m->next);
+	team_free(m->old);
+}
+
+int
+master_run(const char *config_file, bool foreground)
+{
+	struct master m = {.config_file = config_file, .signals = -1,
+		.control = -1, .lock = -1, .ready_pipe = -1};
+	struct err e = {0};
+
+	umask(077);
+	m.started = clock_mono();
+	if (!foreground && become_daemon(&m) < 0) {
+		perror("mailroomd: fork");
+		return 1;
+	}
+	/* We lead our own process group, so that one signal reaches the whole
+	 * house; not from a terminal, whose signals we want. */
+	if (foreground && !isatty(0))
+		setpgid(0, 0);
+	prctl(PR_SET_NAME, "mailroomd", 0, 0, 0);
+	priv_raise_files();
+	if (start_up(&m, &e) < 0) {
+		fprintf(stderr, "mailroomd: %s\n", e.text);
+		clean_up(&m);
+		return 1;
+	}
+	loop(&m);
+	clean_up(&m);
+	log_info("master.end", LOG_N("failed", m.failed));
+	return m.failed ? 1 : 0;
+}

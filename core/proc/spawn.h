@@ -1,0 +1,52 @@
+/*
+ * spawn.h - starting a worker: fork and exec of our own binary.
+ *
+ * A worker gets the bytes of its generation's configuration in a sealed
+ * memory file, its listening sockets and one end of a socket pair, all by
+ * descriptor number on its command line.
+ */
+#ifndef PROC_SPAWN_H
+#define PROC_SPAWN_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "proc/config.h"
+
+struct spawn_listen {
+	const char *name;	/* of [listen.NAME] */
+	int fd;
+};
+
+struct spawn {
+	enum role role;
+	unsigned generation;
+	const char *config_file;	/* its name, for messages */
+	int config_fd;
+	const struct spawn_listen *listen;
+	size_t n_listen;
+	const char *orphans;	/* runner: owner prefix whose leases to return */
+};
+
+/* A memory file with the text. */
+int spawn_config_fd(struct str text, struct err *e);
+/* The child's pid; *control is our end of its control channel. */
+pid_t spawn_worker(const struct spawn *s, int *control, struct err *e);
+
+/* The other side: what a worker finds on its command line. */
+struct spawn_args {
+	enum role role;
+	unsigned generation;
+	const char *config_file;
+	int config_fd, control_fd;
+	struct spawn_listen listen[256];
+	size_t n_listen;
+	const char *orphans;
+};
+/* -1: this is no worker's command line. */
+int spawn_read_args(int argc, char **argv, struct spawn_args *out,
+	struct err *e);
+
+#endif

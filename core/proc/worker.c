@@ -1,0 +1,323 @@
+/*
+ * worker.c - the life of a worker process. Start-up and the control channel
+ * are on the main thread; sessions run on the park's threads, deliveries on
+ * the queue's.
+ */
+#include "proc/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/limit.h"
+#include "proc/crash.h"
+#include "proc/priv.h"
+#include "proc/spawn.h"
+#include "queue/queue.h"
+#include "serve/session.h"
+#include "serve/watch.h"
+
+#define CONFIG_MAX (4 << 20)
+#define EXIT_CONFIG 78
+
+struct worker_life {
+	struct spawn_args args;
+	struct config *config;
+	struct plugins plugins;
+	struct house house;
+	struct queue_house queue_house;
+	struct queue *queue;
+	char owner[80];
+};
+
+static int
+read_config(struct worker_life *w, struct err *e)
+{
+	struct conf_report report;
+	char *text = mem_alloc(CONFIG_MAX);
+	ssize_t n = pread(w->args.config_fd, text, CONFIG_MAX, 0);
+
+	if (n < 0) {
+		free(text);
+		return err_sys(e, "configuration from the master");
+	}
+	conf_report_init(&report);
+	w->config = config_parse(str_of(text, (size_t)n),
+		w->args.config_file, &report);
+	free(text);
+	if (report.errors)
+		err_set(e, ERR_CONFIG, "configuration: %u errors",
+			report.errors);
+	n = report.errors ? -1 : 0;
+	conf_report_free(&report);
+	return (int)n;
+}
+
+/* Plugins, and the chains of an SMTP worker. Their errors go to standard
+ * error in full, as the command line shows them. */
+static int
+load_plugins(struct worker_life *w, struct err *e)
+{
+	struct config *c = w->config;
+	struct conf_report report;
+	bool ok;
+
+	conf_report_init(&report);
+	plugins_init(&w->plugins);
+	ok = config_load_plugins(c, w->args.role, &w->plugins, &report);
+	if (ok && w->args.role == ROLE_SMTP)
+		ok = config_chain(c, &w->plugins, "inbound", &c->chain.inbound,
+			&w->house.inbound, &c->arena, &report) &&
+			config_chain(c, &w->plugins, "submission",
+			&c->chain.submission, &w->house.submission, &c->arena,
+			&report);
+	if (report.text.len)
+		fputs(buf_c(&report.text), stderr);
+	conf_report_free(&report);
+	if (!ok)
+		return err_set(e, ERR_CONFIG, "%s: plugins do not load",
+			w->args.config_file);
+	if (plugins_open(&w->plugins, role_name(w->args.role), c->server.data,
+		c->server.hostname, e) < 0)
+		return -1;
+	return store_find(&w->plugins, &w->house.store, e);
+}
+
+static int
+open_tls(struct worker_life *w, struct err *e)
+{
+	const struct tls_settings *t = &w->config->tls;
+
+	if (!*t->certificate || !*t->key || w->args.role == ROLE_RUNNER)
+		return 0;
+	w->house.tls = tls_server_new(t->certificate, t->key, e);
+	return w->house.tls ? 0 : err_wrap(e, "[tls]");
+}
+
+static int
+open_dns(struct worker_life *w, struct err *e)
+{
+	const struct resolver_settings *r = &w->config->dns;
+	struct dns_settings s = {.server = r->servers.item,
+		.n_server = r->servers.n, .timeout_ms = r->timeout,
+		.no_cache = !r->cache, .dnssec = r->dnssec};
+
+	if (w->args.role == ROLE_MAILBOX)
+		return 0;
+	w->house.dns = dns_new(&s, e);
+	return w->house.dns ? 0 : err_wrap(e, "[dns]");
+}
+
+static int
+parse_networks(struct worker_life *w, struct err *e)
+{
+	const struct mr_list *l = &w->config->smtp.relay_networks;
+	struct house *h = &w->house;
+	size_t i;
+
+	h->relay_net = arena_alloc(&w->config->arena,
+		(l->n + 1) * sizeof *h->relay_net);
+	for (i = 0; i < l->n; i++)
+		if (sock_parse_net(str_from(l->item[i]),
+			&h->relay_net[h->n_relay_net++], e) < 0)
+			return err_wrap(e, "[smtp] relay_networks");
+	return 0;
+}
+
+static struct listener *
+find_listener(struct worker_life *w, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < w->config->n_listener; i++)
+		if (!strcmp(w->config->listener[i].name, name))
+			return &w->config->listener[i];
+	return NULL;
+}
+
+static int
+open_park(struct worker_life *w, struct err *e)
+{
+	const struct workers_settings *ws = &w->config->workers;
+	struct house *h = &w->house;
+	int64_t threads = w->args.role == ROLE_SMTP ? ws->threads :
+		ws->mailbox_threads;
+
+	h->peers = limit_new();
+	h->logins = limit_new();
+	h->park = park_new((unsigned)threads, (size_t)ws->stack,
+		(unsigned)w->config->limits.connections, e);
+	if (!h->park)
+		return -1;
+	if (w->args.role == ROLE_MAILBOX) {
+		h->watch = watch_new(&h->store, h->park, e);
+		if (!h->watch)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+open_listeners(struct worker_life *w, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < w->args.n_listen; i++) {
+		struct listener *l = find_listener(w,
+			w->args.listen[i].name);
+
+		assert(l);
+		l->house = &w->house;
+		if (park_listen(w->house.park, w->args.listen[i].fd,
+			session_accept, l, e) < 0)
+			return err_wrap(e, "[listen.%s]", l->name);
+	}
+	return 0;
+}
+
+static void
+poke_queue(void *arg, const struct mr_change *c)
+{
+	struct worker_life *w = arg;
+
+	if (c->kind == MR_CHANGE_QUEUE && w->queue)
+		queue_poke(w->queue);
+}
+
+static int
+open_queue(struct worker_life *w, struct err *e)
+{
+	struct queue_house *q = &w->queue_house;
+	struct mr_error me;
+
+	snprintf(w->owner, sizeof w->owner, "%.50s/%d:",
+		w->config->server.hostname, (int)getpid());
+	*q = (struct queue_house){.settings = &w->config->queue,
+		.hostname = w->config->server.hostname,
+		.plugins = &w->plugins, .store = w->house.store,
+		.dns = w->house.dns, .data = w->config->server.data,
+		.owner = w->owner, .orphans = w->args.orphans};
+	w->queue = queue_start(q, e);
+	if (!w->queue)
+		return -1;
+	return store_result(q->store.op->watch(q->store.self, poke_queue, w,
+		&me), &me, e);
+}
+
+static int
+confine(struct worker_life *w, struct err *e)
+{
+	const char *data = w->config->server.data;
+	int applied;
+
+	if (!w->config->workers.confine)
+		return 0;
+	if (priv_confine(&data, 1, &applied, e) < 0)
+		return err_wrap(e, "confine");
+	log_debug("worker.confine", LOG_N("landlock", applied));
+	return 0;
+}
+
+static int
+start_up(struct worker_life *w, struct err *e)
+{
+	struct config *c;
+
+	if (read_config(w, e) < 0)
+		return -1;
+	c = w->config;
+	log_open(2, (enum log_level)c->log.level, c->log.format == 1,
+		role_name(w->args.role));
+	w->house.hostname = c->server.hostname;
+	w->house.data = c->server.data;
+	w->house.limits = &c->limits;
+	w->house.smtp = &c->smtp;
+	w->house.queue_lifetime = c->queue.lifetime;
+	w->house.plugins = &w->plugins;
+	/* The key may be readable by root alone: it is read before. */
+	if (open_tls(w, e) < 0 || priv_drop(c->server.user, e) < 0 ||
+		confine(w, e) < 0 || load_plugins(w, e) < 0 ||
+		open_dns(w, e) < 0 || parse_networks(w, e) < 0)
+		return -1;
+	if (w->args.role == ROLE_RUNNER)
+		return open_queue(w, e);
+	if (open_park(w, e) < 0)
+		return -1;
+	return open_listeners(w, e);
+}
+
+/* Waits for the master's word: true for drain, false when it is gone. */
+static bool
+wait_for_master(const struct worker_life *w)
+{
+	char text[64];
+	ssize_t n;
+
+	do
+		n = recv(w->args.control_fd, text, sizeof text, 0);
+	while (n < 0 && errno == EINTR);
+	return n > 0;
+}
+
+static void
+finish(struct worker_life *w, int64_t patience)
+{
+	if (w->queue) {
+		queue_drain(w->queue, patience);
+		queue_stop(w->queue);
+	}
+	if (w->house.park) {
+		park_drain(w->house.park);
+		if (!park_wait_empty(w->house.park, patience))
+			_exit(0);	/* sessions would not end: the
+					   kernel closes them */
+		park_stop(w->house.park);
+	}
+	plugins_close(&w->plugins);
+}
+
+static void
+set_signals(void)
+{
+	/* Ctrl-C and a group-wide SIGTERM reach the master too, and it is
+	 * the master who drains us. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+}
+
+int
+worker_main(int argc, char **argv)
+{
+	static struct worker_life w;
+	struct err e = {0};
+	char name[16];
+
+	set_signals();
+	if (spawn_read_args(argc, argv, &w.args, &e) < 0) {
+		fprintf(stderr, "mailroomd: %s\n", e.text);
+		return 2;
+	}
+	snprintf(name, sizeof name, "mr-%s", role_name(w.args.role));
+	prctl(PR_SET_NAME, name, 0, 0, 0);
+	log_open(2, LOG_INFO, false, role_name(w.args.role));
+	crash_install(role_name(w.args.role));
+	/* Few malloc arenas: many threads, little memory each. */
+	mallopt(M_ARENA_MAX, 4);
+	if (start_up(&w, &e) < 0) {
+		log_error("worker.start", LOG_S("error", e.text));
+		return EXIT_CONFIG;
+	}
+	if (send(w.args.control_fd, "ready", 5, MSG_NOSIGNAL) < 0)
+		return 1;
+	finish(&w, wait_for_master(&w) ?
+		w.config->workers.drain_timeout : 2000);
+	return 0;
+}
