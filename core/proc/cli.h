@@ -1,0 +1,50 @@
+/*
+ * cli.h - what the verbs of the mailroom command share.
+ *
+ * Exit status: 0 done, 1 refused (the reason on standard error), 2 wrong
+ * usage. Every verb prints for people, or with --json one JSON value.
+ */
+#ifndef PROC_CLI_H
+#define PROC_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "plug/store.h"
+#include "proc/config.h"
+
+struct cli {
+	const char *config_file;
+	bool json;
+	struct config *config;
+	struct plugins plugins;
+	struct store store;
+	const struct cli_verb *verb;
+};
+
+struct cli_verb {
+	const char *group, *verb;	/* "queue", "list"; verb may be NULL */
+	int least, most;		/* arguments */
+	int (*run)(struct cli *c, int argc, char **argv);
+	const char *args, *help;
+};
+extern const struct cli_verb cli_account_verbs[], cli_queue_verbs[],
+	cli_config_verbs[], cli_server_verbs[];	/* end: group NULL */
+
+/* Reads the configuration; prints its errors. 0 or 1. */
+int cli_need_config(struct cli *c);
+/* Becomes the server's user, loads and opens the plugins that all roles
+ * use. 0 or 1. */
+int cli_need_store(struct cli *c);
+/* Prints "mailroom: WHAT: error"; returns 1. */
+int cli_fail(const char *what, const struct err *e);
+int cli_fail_store(const char *what, int code, const struct mr_error *me);
+/* Usage error; prints the verb's line; returns 2. */
+int cli_usage(const struct cli *c, const char *why);
+/* Prints and frees. Returns 0. */
+int cli_print_json(json_t *j);
+/* "1.2 MB", "3 d 4 h ago": out holds 32 bytes. */
+void cli_size(uint64_t bytes, char out[32]);
+void cli_when(int64_t wall_ms, char out[32]);
+
+#endif

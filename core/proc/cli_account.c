@@ -1,0 +1,333 @@
+/*
+ * cli_account.c - mailroom account, domain, alias.
+ */
+#include "proc/cli.h"
+
+#include <errno.h>
+#include <termios.h>
+
+#include "base/enc.h"
+#include "mail/addr.h"
+
+#define PASSWORD_MAX 512
+
+/* ------------------------------------------------------------ passwords */
+
+static int
+read_line(FILE *from, char *out, size_t size)
+{
+	size_t n;
+
+	if (!fgets(out, (int)size, from))
+		return -1;
+	n = strcspn(out, "\r\n");
+	if (!out[n] && n + 1 == size)
+		return -1;
+	out[n] = '\0';
+	return 0;
+}
+
+static int
+ask_terminal(char *out, size_t size)
+{
+	struct termios old, quiet;
+	char again[PASSWORD_MAX];
+	int code = -1;
+
+	if (tcgetattr(0, &old) < 0)
+		return -1;
+	quiet = old;
+	quiet.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(0, TCSAFLUSH, &quiet);
+	fputs("Password: ", stderr);
+	if (read_line(stdin, out, size) == 0) {
+		fputs("\nOnce more: ", stderr);
+		if (read_line(stdin, again, sizeof again) == 0)
+			code = strcmp(out, again) ? -2 : 0;
+	}
+	fputs("\n", stderr);
+	tcsetattr(0, TCSAFLUSH, &old);
+	explicit_bzero(again, sizeof again);
+	return code;
+}
+
+/* From --password-stdin, --generate or the terminal. 0, or an exit status
+ * with the reason printed. */
+static int
+get_password(struct cli *c, int argc, char **argv, char *out, bool *generated)
+{
+	int code;
+
+	*generated = false;
+	if (argc == 2 && !strcmp(argv[1], "--password-stdin")) {
+		if (read_line(stdin, out, PASSWORD_MAX) < 0)
+			return cli_usage(c, "no password (of at most 510 "
+				"bytes) on standard input");
+	} else if (argc == 2 && !strcmp(argv[1], "--generate")) {
+		enc_random_word(out, 20);
+		*generated = true;
+	} else if (argc == 2) {
+		return cli_usage(c, "unknown option");
+	} else if (!isatty(0)) {
+		return cli_usage(c, "give --password-stdin or --generate");
+	} else if ((code = ask_terminal(out, PASSWORD_MAX)) < 0) {
+		fputs(code == -2 ? "mailroom: the two differ\n" :
+			"mailroom: no password\n", stderr);
+		return 1;
+	}
+	if (!*out)
+		return cli_usage(c, "the password is empty");
+	return 0;
+}
+
+static int
+report_password(struct cli *c, const char *account, const char *done,
+	const char *password, bool generated)
+{
+	if (c->json)
+		return cli_print_json(generated ?
+			json_pack("{s:s, s:s}", "account", account,
+				"password", password) :
+			json_pack("{s:s}", "account", account));
+	printf("%s %s\n", account, done);
+	if (generated)
+		printf("password: %s\n", password);
+	return 0;
+}
+
+static int
+account_add(struct cli *c, int argc, char **argv)
+{
+	char password[PASSWORD_MAX];
+	struct mr_error me = {{0}};
+	struct addr a;
+	bool generated;
+	int code;
+
+	if (!addr_parse(str_from(argv[0]), &a))
+		return cli_usage(c, "an account is named by its address, "
+			"user@domain");
+	code = get_password(c, argc, argv, password, &generated);
+	if (code || (code = cli_need_store(c)))
+		return code;
+	code = c->store.op->account_add(c->store.self, argv[0], password, &me);
+	if (code == MR_STORE_MISSING) {
+		fprintf(stderr, "mailroom: %.*s is no domain of this server. "
+			"Add it: mailroom domain add %.*s\n",
+			STR_ARGS(a.domain), STR_ARGS(a.domain));
+		return 1;
+	}
+	if (code)
+		return cli_fail_store("account add", code, &me);
+	code = report_password(c, argv[0], "added", password, generated);
+	explicit_bzero(password, sizeof password);
+	return code;
+}
+
+static int
+account_passwd(struct cli *c, int argc, char **argv)
+{
+	char password[PASSWORD_MAX];
+	struct mr_error me = {{0}};
+	bool generated;
+	int code = get_password(c, argc, argv, password, &generated);
+
+	if (code || (code = cli_need_store(c)))
+		return code;
+	code = c->store.op->account_set(c->store.self, argv[0], password, -1,
+		-1, &me);
+	if (code)
+		return cli_fail_store("account passwd", code, &me);
+	code = report_password(c, argv[0], "has a new password", password,
+		generated);
+	explicit_bzero(password, sizeof password);
+	return code;
+}
+
+/* ------------------------------------------------------------ one change */
+
+static int
+say_done(struct cli *c, const char *key, const char *value, const char *done)
+{
+	if (c->json)
+		return cli_print_json(json_pack("{s:s}", key, value));
+	printf("%s %s\n", value, done);
+	return 0;
+}
+
+static int
+account_remove(struct cli *c, int argc, char **argv)
+{
+	struct mr_error me = {{0}};
+	int code = cli_need_store(c);
+
+	(void)argc;
+	if (code)
+		return code;
+	code = c->store.op->account_remove(c->store.self, argv[0], &me);
+	return code ? cli_fail_store("account remove", code, &me) :
+		say_done(c, "removed", argv[0], "removed, with all its mail");
+}
+
+static int
+domain_add(struct cli *c, int argc, char **argv)
+{
+	struct mr_error me = {{0}};
+	int code;
+
+	(void)argc;
+	if (!addr_is_domain(str_from(argv[0]), true) ||
+		addr_is_literal(str_from(argv[0])))
+		return cli_usage(c, "not a domain name");
+	if ((code = cli_need_store(c)))
+		return code;
+	code = c->store.op->domain_add(c->store.self, argv[0], &me);
+	return code ? cli_fail_store("domain add", code, &me) :
+		say_done(c, "domain", argv[0], "added");
+}
+
+static int
+alias_add(struct cli *c, int argc, char **argv)
+{
+	struct mr_error me = {{0}};
+	int code = cli_need_store(c);
+
+	(void)argc;
+	if (code)
+		return code;
+	code = c->store.op->alias_add(c->store.self, argv[0], argv[1], &me);
+	return code ? cli_fail_store("alias add", code, &me) :
+		say_done(c, "alias", argv[0], "added");
+}
+
+static int
+alias_remove(struct cli *c, int argc, char **argv)
+{
+	struct mr_error me = {{0}};
+	int code = cli_need_store(c);
+
+	(void)argc;
+	if (code)
+		return code;
+	code = c->store.op->alias_remove(c->store.self, argv[0], argv[1], &me);
+	return code ? cli_fail_store("alias remove", code, &me) :
+		say_done(c, "removed", argv[0], "removed");
+}
+
+/* ---------------------------------------------------------------- lists */
+
+/* Ends a listing: what the walk returned, and its JSON if there is one. */
+static int
+end_list(struct cli *c, const char *what, int code, const struct mr_error *me,
+	json_t *list)
+{
+	if (code)
+		return cli_fail_store(what, code, me);
+	return c->json ? cli_print_json(list) : 0;
+}
+
+static int
+show_account(void *arg, const struct mr_account *a)
+{
+	json_t *list = arg;
+
+	if (!list) {
+		char used[32], quota[32] = "no limit";
+
+		cli_size(a->bytes, used);
+		if (a->quota)
+			cli_size(a->quota, quota);
+		printf("%-40s %8u messages %10s of %s%s\n", a->name,
+			a->messages, used, quota,
+			a->disabled ? "  (disabled)" : "");
+		return 0;
+	}
+	json_array_append_new(list, json_pack(
+		"{s:s, s:I, s:I, s:I, s:b}", "account", a->name,
+		"messages", (json_int_t)a->messages,
+		"bytes", (json_int_t)a->bytes,
+		"quota", (json_int_t)a->quota, "disabled", a->disabled));
+	return 0;
+}
+
+static int
+account_list(struct cli *c, int argc, char **argv)
+{
+	json_t *list = c->json ? json_array() : NULL;
+	struct mr_error me = {{0}};
+
+	(void)argc;
+	(void)argv;
+	if (cli_need_store(c))
+		return 1;
+	return end_list(c, "account list", c->store.op->account_list(c->store.self,
+		show_account, list, &me), &me, list);
+}
+
+static int
+show_domain(void *arg, const char *domain)
+{
+	if (arg)
+		json_array_append_new(arg, json_string(domain));
+	else
+		puts(domain);
+	return 0;
+}
+
+static int
+domain_list(struct cli *c, int argc, char **argv)
+{
+	json_t *list = c->json ? json_array() : NULL;
+	struct mr_error me = {{0}};
+
+	(void)argc;
+	(void)argv;
+	if (cli_need_store(c))
+		return 1;
+	return end_list(c, "domain list", c->store.op->domain_list(c->store.self,
+		show_domain, list, &me), &me, list);
+}
+
+static int
+show_alias(void *arg, const struct mr_alias *a)
+{
+	if (arg)
+		json_array_append_new(arg, json_pack("{s:s, s:s}",
+			"alias", a->address, "target", a->target));
+	else
+		printf("%-40s -> %s\n", a->address, a->target);
+	return 0;
+}
+
+static int
+alias_list(struct cli *c, int argc, char **argv)
+{
+	json_t *list = c->json ? json_array() : NULL;
+	struct mr_error me = {{0}};
+
+	(void)argc;
+	(void)argv;
+	if (cli_need_store(c))
+		return 1;
+	return end_list(c, "alias list", c->store.op->alias_list(c->store.self,
+		show_alias, list, &me), &me, list);
+}
+
+const struct cli_verb cli_account_verbs[] = {
+	{"account", "add", 1, 2, account_add,
+		"ADDRESS [--password-stdin|--generate]", "make an account"},
+	{"account", "list", 0, 0, account_list, "", "accounts and their size"},
+	{"account", "passwd", 1, 2, account_passwd,
+		"ADDRESS [--password-stdin|--generate]", "set a password"},
+	{"account", "remove", 1, 1, account_remove, "ADDRESS",
+		"remove an account and all its mail"},
+	{"domain", "add", 1, 1, domain_add, "DOMAIN",
+		"receive mail for a domain"},
+	{"domain", "list", 0, 0, domain_list, "", "domains of this server"},
+	{"alias", "add", 2, 2, alias_add, "ADDRESS TARGET",
+		"lead an address (or @domain) to an account or elsewhere"},
+	{"alias", "remove", 2, 2, alias_remove, "ADDRESS TARGET",
+		"remove an alias"},
+	{"alias", "list", 0, 0, alias_list, "", "aliases"},
+	{NULL, NULL, 0, 0, NULL, NULL, NULL},
+};

@@ -1,0 +1,215 @@
+/*
+ * cli_server.c - mailroom status, reload, stop; plugin list.
+ */
+#include "proc/cli.h"
+
+#include "base/clock.h"
+#include "proc/ctl.h"
+#include "proc/priv.h"
+
+#define ANSWER_MS 5000
+
+static void
+print_workers(const json_t *workers)
+{
+	size_t i;
+	json_t *w;
+
+	json_array_foreach(workers, i, w) {
+		char since[32];
+
+		cli_when(clock_wall() - json_integer_value(
+			json_object_get(w, "uptime_ms")), since);
+		printf("  %-8s pid %-8lld %s, started %s, %lld restart%s\n",
+			json_string_value(json_object_get(w, "kind")),
+			(long long)json_integer_value(
+				json_object_get(w, "pid")),
+			json_is_true(json_object_get(w, "ready")) ? "ready" :
+				"not ready", since,
+			(long long)json_integer_value(
+				json_object_get(w, "crashes")),
+			json_integer_value(json_object_get(w, "crashes")) ==
+				1 ? "" : "s");
+	}
+}
+
+/* The store's figures, added to the master's answer. */
+static int
+add_figures(struct cli *c, json_t *status)
+{
+	int64_t messages = -1, queued = -1, held = -1, bytes = -1;
+	struct mr_error me = {{0}};
+	int code;
+
+	if (cli_need_store(c))
+		return 1;
+	code = c->store.op->figures(c->store.self, &messages, &queued, &held,
+		&bytes, &me);
+	if (code)
+		return cli_fail_store("status", code, &me);
+	json_object_set_new(status, "messages", json_integer(messages));
+	json_object_set_new(status, "queued", json_integer(queued));
+	json_object_set_new(status, "held", json_integer(held));
+	json_object_set_new(status, "bytes", json_integer(bytes));
+	return 0;
+}
+
+static void
+print_status(const json_t *s)
+{
+	char size[32];
+
+	printf("mailroomd is %s: pid %lld, generation %lld\n",
+		json_is_true(json_object_get(s, "ready")) ? "running" :
+			"starting or stopping",
+		(long long)json_integer_value(json_object_get(s, "pid")),
+		(long long)json_integer_value(
+			json_object_get(s, "generation")));
+	print_workers(json_object_get(s, "workers"));
+	cli_size((uint64_t)json_integer_value(json_object_get(s, "bytes")),
+		size);
+	printf("%lld messages (%s), %lld queued, %lld held\n",
+		(long long)json_integer_value(json_object_get(s, "messages")),
+		size,
+		(long long)json_integer_value(json_object_get(s, "queued")),
+		(long long)json_integer_value(json_object_get(s, "held")));
+}
+
+static json_t *
+ask(struct cli *c, const char *verb, const char *what)
+{
+	struct err e = {0};
+	json_t *answer;
+	const char *refused;
+
+	if (cli_need_config(c))
+		return NULL;
+	answer = ctl_ask(c->config->server.control_socket, verb, ANSWER_MS,
+		&e);
+	if (!answer) {
+		cli_fail(what, &e);
+		return NULL;
+	}
+	refused = json_string_value(json_object_get(answer, "error"));
+	if (!refused)
+		return answer;
+	fprintf(stderr, "mailroom: %s: %s\n", what, refused);
+	json_decref(answer);
+	return NULL;
+}
+
+static int
+server_status(struct cli *c, int argc, char **argv)
+{
+	json_t *status = ask(c, "status", "status");
+
+	(void)argc;
+	(void)argv;
+	if (!status)
+		return 1;
+	if (add_figures(c, status)) {
+		json_decref(status);
+		return 1;
+	}
+	if (c->json)
+		return cli_print_json(status);
+	print_status(status);
+	json_decref(status);
+	return 0;
+}
+
+static int
+order(struct cli *c, const char *verb, const char *done)
+{
+	json_t *answer = ask(c, verb, verb);
+
+	if (!answer)
+		return 1;
+	if (c->json)
+		return cli_print_json(answer);
+	puts(done);
+	json_decref(answer);
+	return 0;
+}
+
+static int
+server_reload(struct cli *c, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return order(c, "reload", "reloading");
+}
+
+static int
+server_stop(struct cli *c, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return order(c, "stop", "stopping");
+}
+
+static void
+role_names(const struct mr_plugin *d, char out[64])
+{
+	snprintf(out, 64, "%s%s%s%s",
+		PLUG_ROLE(d, filter) ? "filter " : "",
+		PLUG_ROLE(d, auth) ? "auth " : "",
+		PLUG_ROLE(d, route) ? "route " : "",
+		PLUG_ROLE(d, store) ? "store " : "");
+	if (*out)
+		out[strlen(out) - 1] = '\0';
+}
+
+static int
+plugin_list(struct cli *c, int argc, char **argv)
+{
+	json_t *list = c->json ? json_array() : NULL;
+	struct conf_report report;
+	struct err e = {0};
+	unsigned errors;
+	size_t i;
+
+	(void)argc;
+	(void)argv;
+	if (cli_need_config(c))
+		return 1;
+	if (priv_drop(c->config->server.user, &e) < 0)
+		return cli_fail("plugin list", &e);
+	conf_report_init(&report);
+	plugins_init(&c->plugins);
+	config_load_plugins(c->config, ROLE_CLI, &c->plugins, &report);
+	if (report.text.len)
+		fputs(buf_c(&report.text), stderr);
+	errors = report.errors;
+	conf_report_free(&report);
+	for (i = 0; i < c->plugins.n; i++) {
+		const struct plugin *p = c->plugins.item[i];
+		char roles[64];
+
+		role_names(p->desc, roles);
+		if (list)
+			json_array_append_new(list, json_pack(
+				"{s:s, s:s, s:s, s:s, s:s, s:i}",
+				"section", p->section, "name", p->desc->name,
+				"version", p->desc->version, "roles", roles,
+				"module", p->module,
+				"abi", (int)p->desc->abi));
+		else
+			printf("%-20s %s %s  (%s)  %s\n", p->section,
+				p->desc->name, p->desc->version, roles,
+				p->module);
+	}
+	if (list)
+		cli_print_json(list);
+	return errors ? 1 : 0;
+}
+
+const struct cli_verb cli_server_verbs[] = {
+	{"status", NULL, 0, 0, server_status, "", "is it running, and how"},
+	{"reload", NULL, 0, 0, server_reload, "",
+		"take up a changed configuration"},
+	{"stop", NULL, 0, 0, server_stop, "", "end the server"},
+	{"plugin", "list", 0, 0, plugin_list, "",
+		"plugins and milters of the configuration"},
+	{NULL, NULL, 0, 0, NULL, NULL, NULL},
+};
