@@ -1,1 +1,9 @@
 # core/queue: sources and unit tests of this room
+libcore_a_SOURCES += \
+	core/queue/bounce.c core/queue/bounce.h \
+	core/queue/client.c core/queue/client.h \
+	core/queue/deliver.c core/queue/deliver.h \
+	core/queue/hosts.c core/queue/hosts.h \
+	core/queue/queue.c core/queue/queue.h \
+	core/queue/retire.c core/queue/retire.h \
+	core/queue/sched.c core/queue/sched.h

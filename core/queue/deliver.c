@@ -1,0 +1,192 @@
+/*
+ * deliver.c - one attempt: find the hosts, talk to them in turn until one
+ * has given its word for every recipient. Runner's delivery threads.
+ */
+#include "queue/deliver.h"
+
+#include <assert.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "mail/addr.h"
+#include "plug/route.h"
+#include "queue/client.h"
+#include "queue/hosts.h"
+
+#define DNS_MS 30000
+#define HOSTS_MOST 10	/* addresses tried in one attempt */
+
+struct body {
+	const struct store *store;
+	void *handle;
+};
+
+static int64_t
+read_body(void *arg, uint64_t offset, void *out, size_t len)
+{
+	struct body *b = arg;
+	struct mr_error me;
+
+	return b->store->op->body_read(b->handle, offset, out, len, &me);
+}
+
+static void
+set_all(struct group *g, struct reply r, const char *remote)
+{
+	size_t i;
+
+	for (i = 0; i < g->n; i++) {
+		if (g->item[i].local || g->item[i].reply.code / 100 == 2)
+			continue;
+		g->item[i].reply = r;
+		g->item[i].remote = remote;
+	}
+}
+
+/* Domains are asked about at each attempt: the directory may have changed
+ * since the message was taken. */
+static void
+mark_local(const struct queue_house *h, struct group *g)
+{
+	struct addr a;
+	size_t i;
+
+	for (i = 0; i < g->n; i++)
+		if (addr_parse(g->item[i].rcpt, &a))
+			g->item[i].local = route_is_local(h->plugins,
+				a.domain) == 1;
+}
+
+static struct reply
+find_hosts(const struct queue_house *h, struct group *g, struct host **out)
+{
+	const struct queue_settings *s = h->settings;
+	int64_t deadline = clock_mono() + DNS_MS;
+
+	if (*s->smarthost)
+		return hosts_of_name(h->dns, str_from(s->smarthost),
+			(unsigned)s->port, deadline, &g->arena, out);
+	return hosts_of_domain(h->dns, g->next_hop, h->hostname,
+		(unsigned)s->port, deadline, &g->arena, out);
+}
+
+static struct client_talk
+make_talk(const struct queue_house *h, const struct deliver_tls *tls,
+	const struct host *host, struct group *g, struct str *rcpt)
+{
+	const struct queue_settings *s = h->settings;
+	bool smart = *s->smarthost != '\0';
+	struct client_talk t = {.host = host, .hostname = h->hostname,
+		.tls = smart ? (enum client_tls)s->smarthost_tls :
+			CLIENT_TLS_MAY,
+		.login = smart ? s->smarthost_login : "",
+		.password = smart ? s->smarthost_password : "",
+		.connect_timeout = s->connect_timeout, .timeout = s->timeout,
+		.sender = g->sender, .rcpt = rcpt, .length = g->length,
+		.read = read_body};
+
+	t.tls_ctx = t.tls == CLIENT_TLS_MUST ? tls->verified :
+		tls->opportunistic;
+	return t;
+}
+
+/* The recipients that still lack a last word. */
+static size_t
+pick_open(struct group *g, struct str *rcpt, size_t *which)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < g->n; i++) {
+		int kind = g->item[i].reply.code / 100;
+
+		if (g->item[i].local || kind == 2 || kind == 5)
+			continue;
+		rcpt[n] = g->item[i].rcpt;
+		which[n++] = i;
+	}
+	return n;
+}
+
+static void
+keep_results(struct group *g, const size_t *which, size_t n,
+	const struct client_result *r, const struct host *host)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		struct delivery *d = &g->item[which[i]];
+
+		d->reply = r->whole.code ? r->whole : r->rcpt[i];
+		d->remote = r->connected ? host->name : NULL;
+	}
+}
+
+/* One host; a failed handshake of opportunistic TLS is followed by one talk
+ * in the clear (RFC 7435). */
+static void
+try_host(const struct queue_house *h, const struct deliver_tls *tls,
+	struct group *g, const struct host *host, struct body *b)
+{
+	struct str *rcpt = arena_alloc(&g->arena, g->n * sizeof *rcpt);
+	size_t *which = arena_alloc(&g->arena, g->n * sizeof *which);
+	struct client_result r;
+	struct client_talk t = make_talk(h, tls, host, g, rcpt);
+
+	t.n_rcpt = pick_open(g, rcpt, which);
+	if (t.n_rcpt == 0)
+		return;
+	t.arg = b;
+	client_run(&t, &g->arena, &r);
+	if (r.tls_failed) {
+		log_info("deliver.tls", LOG_S("message", g->trace),
+			LOG_S("host", host->name),
+			LOG_STR("error", r.whole.text));
+		t.tls = CLIENT_TLS_NONE;
+		client_run(&t, &g->arena, &r);
+	}
+	keep_results(g, which, t.n_rcpt, &r, host);
+}
+
+static bool
+is_settled(const struct group *g)
+{
+	size_t i;
+
+	for (i = 0; i < g->n; i++)
+		if (!g->item[i].local && g->item[i].reply.code / 100 == 4)
+			return false;
+	return true;
+}
+
+void
+deliver_group(const struct queue_house *h, const struct deliver_tls *tls,
+	struct group *g)
+{
+	struct mr_error me = {{0}};
+	struct body b = {.store = &h->store};
+	struct host *host = NULL;
+	struct reply refused;
+	uint64_t length;
+	int tried = 0;
+
+	set_all(g, REPLY(451, "4.4.1", "no host could be reached"), NULL);
+	mark_local(h, g);
+	if (is_settled(g))
+		return;
+	refused = find_hosts(h, g, &host);
+	if (refused.code) {
+		set_all(g, refused, NULL);
+		return;
+	}
+	if (h->store.op->body_open(h->store.self, g->message_id, &b.handle,
+		&length, &me) != MR_STORE_OK) {
+		set_all(g, reply_printf(&g->arena, 451, "4.3.0",
+			"the message cannot be read: %s", me.text), NULL);
+		return;
+	}
+	for (; host && tried < HOSTS_MOST && !is_settled(g); host = host->next) {
+		try_host(h, tls, g, host, &b);
+		tried++;
+	}
+	h->store.op->body_close(b.handle);
+}

@@ -1,0 +1,43 @@
+/*
+ * deliver.h - one attempt for one group: a message and those of its
+ * recipients that share a next hop.
+ */
+#ifndef QUEUE_DELIVER_H
+#define QUEUE_DELIVER_H
+
+#include "base/arena.h"
+#include "mail/reply.h"
+#include "queue/queue.h"
+
+struct delivery {		/* one recipient of the group */
+	int64_t id;		/* queue entry */
+	struct str rcpt;
+	uint32_t attempts;
+	struct reply reply;	/* out: what came of it; code 250: delivered */
+	const char *remote;	/* out: who said so, or NULL */
+	bool local;		/* out: the commit delivers it (below) */
+};
+
+struct group {
+	struct arena arena;	/* holds everything of the group */
+	int64_t message_id;
+	uint64_t length;
+	const char *trace;
+	struct str sender, next_hop;
+	int64_t created_ms, expire_ms;
+	struct delivery *item;
+	size_t n;
+	struct group *next;
+};
+
+struct deliver_tls {		/* made once by the queue */
+	const struct tls_ctx *opportunistic, *verified;
+};
+
+/* Attempts the group over SMTP (smarthost, MX) and fills each reply. Blocks.
+ * Recipients that turn out to be ours (a held message that was released, a
+ * domain that was added since) are only marked `local`. */
+void deliver_group(const struct queue_house *h, const struct deliver_tls *tls,
+	struct group *g);
+
+#endif
