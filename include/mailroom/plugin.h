@@ -211,6 +211,8 @@ struct mr_host {
 	 * stand exactly behind the colon, leading blank or none (1), or get
 	 * one blank in front (0, the rule). For hosts of other filters. */
 	void (*header_exact)(struct mr_call *call, int on);
+	/* Takes back all edits that this hook has made so far. */
+	void (*edits_undo)(struct mr_call *call);
 	/* The first call in a hook empties the body, further ones append. Line
 	 * ends become CRLF, a missing last one is added. */
 	int (*body_replace)(struct mr_call *call, const void *bytes,

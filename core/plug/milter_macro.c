@@ -1,0 +1,294 @@
+/*
+ * milter_macro.c - the table of macros and their values.
+ */
+#include "plug/milter_macro.h"
+
+struct scene {
+	struct mr_call *call;
+	const char *rcpt;
+};
+
+static const char *const usual[MILTER_STAGES] = {
+	"j v _ {daemon_name} {daemon_addr} {daemon_port} {if_addr} {if_name} "
+	"{client_addr} {client_name} {client_port} {client_ptr} "
+	"{client_resolve}",
+	"{tls_version} {cipher} {cipher_bits} {verify}",
+	"i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} "
+	"{mail_mailer}",
+	"i {rcpt_addr} {rcpt_host} {rcpt_mailer} r s v",
+	"i",
+	"i {msg_id}",
+	"i",
+};
+
+static void
+fact(struct scene *s, enum mr_fact which, struct buf *out)
+{
+	buf_adds(out, mr_fact(s->call, which));
+}
+
+static void
+hostname(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_HOSTNAME, out);
+}
+
+static void
+software(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_SOFTWARE, out);
+}
+
+/* "host [addr]", or "[addr]" for a peer without a confirmed name. */
+static void
+resolved(struct scene *s, struct buf *out)
+{
+	const char *name = mr_fact(s->call, MR_FACT_PEER_NAME);
+
+	buf_addf(out, "%s%s[%s]", name, *name ? " " : "",
+		mr_fact(s->call, MR_FACT_PEER_ADDRESS));
+}
+
+/* Some filters take it for their name in Authentication-Results. */
+static void
+daemon_name(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_AUTHSERV_ID, out);
+}
+
+static void
+local_address(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_LOCAL_ADDRESS, out);
+}
+
+static void
+local_port(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_LOCAL_PORT, out);
+}
+
+static void
+client_address(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_PEER_ADDRESS, out);
+}
+
+static void
+client_name(struct scene *s, struct buf *out)
+{
+	const char *name = mr_fact(s->call, MR_FACT_PEER_NAME);
+
+	buf_adds(out, *name ? name : "unknown");
+}
+
+static void
+client_port(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_PEER_PORT, out);
+}
+
+static void
+client_resolve(struct scene *s, struct buf *out)
+{
+	buf_adds(out, *mr_fact(s->call, MR_FACT_PEER_NAME) ? "OK" : "FAIL");
+}
+
+static void
+tls_version(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_TLS_VERSION, out);
+}
+
+static void
+tls_cipher(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_TLS_CIPHER, out);
+}
+
+static void
+tls_bits(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_TLS_BITS, out);
+}
+
+/* Clients are not asked for certificates. */
+static void
+tls_verify(struct scene *s, struct buf *out)
+{
+	if (*mr_fact(s->call, MR_FACT_TLS_VERSION))
+		buf_adds(out, "NO");
+}
+
+static void
+queue_id(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_QUEUE_ID, out);
+}
+
+static void
+auth_type(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_AUTH_MECHANISM, out);
+}
+
+static void
+auth_login(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_AUTH_LOGIN, out);
+}
+
+static void
+mail_address(struct scene *s, struct buf *out)
+{
+	const char *sender = mr_fact(s->call, MR_FACT_SENDER);
+
+	buf_adds(out, *sender ? sender : "<>");
+}
+
+static void
+add_domain(const char *address, struct buf *out)
+{
+	struct str s = str_from(address);
+	size_t at = str_rfind(s, '@');
+
+	if (at < s.len)
+		buf_addstr(out, str_sub(s, at + 1, s.len));
+}
+
+static void
+mail_host(struct scene *s, struct buf *out)
+{
+	add_domain(mr_fact(s->call, MR_FACT_SENDER), out);
+}
+
+static void
+mail_mailer(struct scene *s, struct buf *out)
+{
+	(void)s;
+	buf_adds(out, "esmtp");
+}
+
+/* For a refused recipient these three tell why (MILTER.md of the project's
+ * notes, libmilter's SMFIP_RCPT_REJ). */
+static void
+rcpt_address(struct scene *s, struct buf *out)
+{
+	const char *refused = mr_fact(s->call, MR_FACT_RCPT_REFUSED);
+
+	if (*refused)
+		buf_adds(out, refused);
+	else if (s->rcpt)
+		buf_adds(out, s->rcpt);
+}
+
+static void
+rcpt_host(struct scene *s, struct buf *out)
+{
+	struct str rest = str_from(mr_fact(s->call, MR_FACT_RCPT_REFUSED));
+
+	if (rest.len) {
+		str_word(&rest);
+		buf_addstr(out, str_word(&rest));
+	} else if (s->rcpt) {
+		add_domain(s->rcpt, out);
+	}
+}
+
+static void
+rcpt_mailer(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_RCPT_MAILER, out);
+}
+
+static void
+protocol(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_PROTOCOL, out);
+}
+
+static void
+helo(struct scene *s, struct buf *out)
+{
+	fact(s, MR_FACT_HELO, out);
+}
+
+static void
+message_id(struct scene *s, struct buf *out)
+{
+	struct mr_header h;
+	size_t i;
+
+	for (i = 0; s->call->host->header(s->call, i, &h) == 0; i++)
+		if (str_iis(str_of(h.name.at, h.name.len), "Message-Id")) {
+			buf_addstr(out, str_trim(str_of(h.value.at,
+				h.value.len)));
+			return;
+		}
+}
+
+static const struct {
+	const char *name;
+	void (*value)(struct scene *s, struct buf *out);
+} macros[] = {
+	{"j", hostname}, {"v", software}, {"_", resolved},
+	{"{daemon_name}", daemon_name}, {"{daemon_addr}", local_address},
+	{"{daemon_port}", local_port}, {"{if_addr}", local_address},
+	{"{if_name}", hostname}, {"{client_addr}", client_address},
+	{"{client_name}", client_name}, {"{client_port}", client_port},
+	{"{client_ptr}", client_name}, {"{client_resolve}", client_resolve},
+	{"{tls_version}", tls_version}, {"{cipher}", tls_cipher},
+	{"{cipher_bits}", tls_bits}, {"{verify}", tls_verify},
+	{"i", queue_id}, {"{auth_type}", auth_type},
+	{"{auth_authen}", auth_login}, {"{auth_author}", auth_login},
+	{"{mail_addr}", mail_address}, {"{mail_host}", mail_host},
+	{"{mail_mailer}", mail_mailer}, {"{rcpt_addr}", rcpt_address},
+	{"{rcpt_host}", rcpt_host}, {"{rcpt_mailer}", rcpt_mailer},
+	{"r", protocol}, {"s", helo}, {"{msg_id}", message_id},
+};
+
+static void
+add_macro(struct scene *s, struct str name, struct buf *out)
+{
+	size_t i, before = out->len;
+
+	for (i = 0; i < sizeof macros / sizeof *macros; i++) {
+		if (!str_is(name, macros[i].name))
+			continue;
+		buf_addstr(out, name);
+		buf_addc(out, '\0');
+		size_t value = out->len;
+
+		macros[i].value(s, out);
+		if (out->len == value)
+			out->len = before;
+		else
+			buf_addc(out, '\0');
+		return;
+	}
+}
+
+void
+milter_macros(struct mr_call *call, enum milter_stage stage, struct str names,
+	const char *rcpt, struct buf *out)
+{
+	struct scene s = {call, rcpt};
+	size_t i, start;
+
+	if (!names.at)
+		names = str_from(usual[stage]);
+	/* Names are divided by blanks or commas. */
+	for (i = 0; i < names.len; i++) {
+		start = i;
+		while (i < names.len && !is_blank(names.at[i]) &&
+			names.at[i] != ',')
+			i++;
+		if (i > start)
+			add_macro(&s, str_sub(names, start, i - start), out);
+	}
+	/* libmilter keeps a stage's macros until a frame that is not empty:
+	 * without this the last message's would be seen again. */
+	if (out->len == 0 && stage != MILTER_AT_CONNECT &&
+		stage != MILTER_AT_HELO)
+		add_macro(&s, STR("i"), out);
+}
