@@ -1,1 +1,13 @@
 # core/base: sources and unit tests of this room
+libcore_a_SOURCES += \
+	core/base/arena.c core/base/arena.h \
+	core/base/buf.c core/base/buf.h \
+	core/base/clock.c core/base/clock.h \
+	core/base/conf.h \
+	core/base/enc.c core/base/enc.h \
+	core/base/err.c core/base/err.h \
+	core/base/file.c core/base/file.h \
+	core/base/log.c core/base/log.h \
+	core/base/map.c core/base/map.h \
+	core/base/poison.h \
+	core/base/str.c core/base/str.h

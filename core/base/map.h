@@ -27,7 +27,7 @@ void *map_get(const struct map *m, struct str key);
 void *map_put(struct map *m, struct str key, void *value);
 void *map_remove(struct map *m, struct str key);
 /* Walks in no particular order; *at starts as 0. Returns false at the end.
- * Removing the entry just returned is allowed, adding is not. */
+ * The map must not change during the walk. */
 bool map_next(const struct map *m, size_t *at, struct str *key, void **value);
 
 #endif
