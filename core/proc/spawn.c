@@ -51,10 +51,10 @@ hand_over(const int *from, size_t n)
 		close(lifted[i]);
 }
 
-static char **
+static const char **
 make_args(const struct spawn *s, struct arena *a)
 {
-	char **argv = arena_alloc(a, (14 + 2 * s->n_listen) * sizeof *argv);
+	const char **argv = arena_alloc(a, (14 + 2 * s->n_listen) * sizeof *argv);
 	size_t n = 0, i;
 
 	argv[n++] = "mailroomd";
@@ -81,7 +81,7 @@ pid_t
 spawn_worker(const struct spawn *s, int *control, struct err *e)
 {
 	struct arena a;
-	char **argv;
+	const char **argv;
 	int pair[2], from[258];
 	sigset_t none;
 	pid_t pid;
@@ -102,7 +102,7 @@ spawn_worker(const struct spawn *s, int *control, struct err *e)
 		hand_over(from, 2 + s->n_listen);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		execv("/proc/self/exe", argv);
+		execv("/proc/self/exe", (char *const *)argv);
 		_exit(71);
 	}
 	close(pair[1]);
