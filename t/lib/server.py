@@ -286,6 +286,18 @@ class Server:
         self.cli("account", "add", address, "--password-stdin",
                  input=password + "\n")
 
+    def line(self, name="smtp", ehlo=None):
+        """A raw connection; SMTP ones are greeted, and say EHLO if asked."""
+        from wire import Line
+        implicit = self.listeners[name][1] == "implicit"
+        c = Line(self.ports[name], tls=self.tls if implicit else None,
+                 timeout=30 * SLOW)
+        if self.listeners[name][0] in ("smtp", "submission"):
+            c.must(220)
+            if ehlo:
+                c.must(250, "EHLO " + ehlo)
+        return c
+
     def address(self, name):
         return name if "@" in name else "%s@%s" % (name, DOMAIN)
 
@@ -316,11 +328,9 @@ class Server:
 
     def send(self, message, rcpt="bob", sender="someone@elsewhere.test"):
         """From outside, with the bytes as they are (CR LF)."""
-        from wire import Line, stuff
+        from wire import stuff
         rcpts = [rcpt] if isinstance(rcpt, str) else rcpt
-        with Line(self.ports["smtp"], timeout=60 * SLOW) as c:
-            c.must(220)
-            c.must(250, "EHLO client.test")
+        with self.line("smtp", "client.test") as c:
             c.must(250, "MAIL FROM:<%s> BODY=8BITMIME" % sender)
             for r in rcpts:
                 c.must(250, "RCPT TO:<%s>" % self.address(r))

@@ -53,28 +53,35 @@ def title(function):
     return doc or function.__name__[5:].replace("_", " ")
 
 
-def call(function, args, logs):
+def call(name, function, *args):
+    """One point: function(*args) raises nothing."""
+    logs = [a for a in args if hasattr(a, "log_tail")]
     for log in logs:
         log.log_mark()
     try:
         function(*args)
     except Skip as reason:
-        point(True, "%s # SKIP %s" % (title(function), reason))
+        point(True, "%s # SKIP %s" % (name, reason))
     except Exception:
         note = traceback.format_exc(limit=-6)
         for log in logs:
             note += "\n--- log\n" + log.log_tail()
-        point(False, title(function), note)
+        point(False, name, note)
     else:
-        point(True, title(function))
+        point(True, name)
 
 
 def run(namespace, *args):
     """Calls each test_* of the namespace with args."""
-    logs = [a for a in args if hasattr(a, "log_tail")]
     for name, function in list(namespace.items()):
         if name.startswith("test_") and callable(function):
-            call(function, args, logs)
+            call(title(function), function, *args)
+
+
+def table(rows, function, *args):
+    """One point for each row (name, values...): function(*args, *values)."""
+    for name, *values in rows:
+        call(name, function, *args, *values)
 
 
 def done():
