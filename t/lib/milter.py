@@ -86,7 +86,7 @@ class Milter:
                              daemon=True).start()
 
     def serve(self, conn):
-        s = types.SimpleNamespace(conn=conn, steps=[], macros={})
+        s = types.SimpleNamespace(conn=conn, steps=[], macros={}, body=b"")
         self.sessions.append(s)
         try:
             self.talk(s)
