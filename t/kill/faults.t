@@ -30,7 +30,7 @@ class Faults:
         os.chmod(self.path, 0o666)
         with open(self.path, "r+b") as f:
             self.map = mmap.mmap(f.fileno(), 40)
-        self.env = {"LD_PRELOAD": SHIM, "FAILFS_ROLE": "smtp",
+        self.env = {"LD_PRELOAD": SHIM, "FAILFS_ROLE": "--role smtp",
                     "FAILFS_DIR": s.data, "FAILFS_CONTROL": self.path}
 
     def arm(self, kinds, nth, error, sticky=0):

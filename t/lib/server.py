@@ -253,9 +253,13 @@ class Server:
                 found[int(pid)] = line.strip()
         return found
 
+    def workers(self, role):
+        return [p for p, line in self.processes().items()
+                if "--role " + role in line]
+
     def worker(self, role):
-        """The pid of the (newest) worker of a role."""
-        pids = [p for p, line in self.processes().items() if role in line]
+        """The pid of the newest worker of a role."""
+        pids = self.workers(role)
         if not pids:
             raise RuntimeError("no %s worker in %r" % (role, self.processes()))
         return max(pids)
@@ -281,6 +285,13 @@ class Server:
 
     def cli_json(self, *args):
         return json.loads(self.cli(*args, "--json").stdout)
+
+    def queue(self):
+        return self.cli_json("queue", "list")
+
+    def drop_queue(self):
+        for row in self.queue():
+            self.cli("queue", "drop", str(row["id"]), check=False)
 
     def add_account(self, address, password=PASSWORD):
         self.cli("account", "add", address, "--password-stdin",

@@ -74,16 +74,14 @@ class House:
                         seconds)
 
     def rows(self):
-        answer = self.server.cli_json("queue", "list")
-        return answer if isinstance(answer, list) \
-            else list(answer.values())[0]
+        return self.server.queue()
 
     def drained(self, seconds=15):
         wait_for("an empty queue", lambda: not self.rows(), seconds)
 
     def reset(self):
         self.answers.clear()
-        self.server.cli("queue", "drop", "--all", check=False)
+        self.server.drop_queue()
         self.sink.messages.clear()
         self.server.empty("alice")
 

@@ -159,7 +159,7 @@ def test_quarantine(s, m, script):
     tap.eq(s.messages("bob"), [])
     text = s.cli("queue", "list").stdout
     tap.contains(text, "looks odd")
-    s.cli("queue", "drop", "--all", check=False)
+    s.drop_queue()
 
 
 def test_accept_early(s, m, script):
