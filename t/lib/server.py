@@ -4,6 +4,7 @@ import imaplib
 import json
 import os
 import poplib
+import re
 import shutil
 import signal
 import smtplib
@@ -13,10 +14,15 @@ import subprocess
 import tempfile
 import time
 
+import tap
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 BUILD = os.environ.get("MAILROOM_BUILD", ROOT)
 SLOW = int(os.environ.get("MAILROOM_SLOW", "1"))     # sanitizers, valgrind
+
+REPORT = re.compile("ERROR: AddressSanitizer|WARNING: ThreadSanitizer|"
+                    "runtime error: |ERROR: LeakSanitizer")
 
 # name: protocol, tls
 LISTENERS = {
@@ -103,10 +109,22 @@ class Server:
     def __exit__(self, *exc):
         if self.proc:
             self.stop()
+        self.look_for_reports()
         if os.environ.get("MAILROOM_KEEP_TMP"):
             print("# kept: " + self.dir)
             return
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    def look_for_reports(self):
+        """A sanitizer that complained is a failed point."""
+        if not hasattr(self, "log"):
+            return
+        with open(self.log, errors="replace") as f:
+            text = f.read()
+        found = REPORT.search(text)
+        if found:
+            tap.point(False, "no sanitizer complains",
+                      text[found.start():found.start() + 6000])
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
@@ -141,6 +159,8 @@ class Server:
         }
         if os.getuid() == 0:
             sections[""]["user"] = "nobody"
+        if SLOW > 1:
+            sections["workers"] = {"stack": "4 MiB"}
         for name, (protocol, tls) in self.listeners.items():
             sections["listen." + name] = {
                 "protocol": protocol, "tls": tls,
