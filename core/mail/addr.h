@@ -42,6 +42,7 @@ struct addr_item {
 				   and comments resolved) */
 	struct str local;	/* group start: group name; group end: "" */
 	struct str domain;	/* empty for group markers */
+	struct str route;	/* obsolete "@a,@b" (RFC 5322 4.4), or "" */
 	bool group_start, group_end;
 };
 /* Iterative and bounded; passes over what it cannot read. *in moves on.

@@ -20,6 +20,7 @@
 
 struct item {
 	struct buf text, run, domain, comment;
+	struct str route;	/* view of the list */
 	size_t run_at;		/* where `run` began in text */
 	bool gap;		/* blanks or a comment since the last word */
 	bool has_at;		/* a bare addr-spec: '@' was seen */
@@ -207,16 +208,19 @@ take_at(struct str *in, struct item *it)
 }
 
 /* "@a,@b:" inside angle brackets (RFC 5322 4.4 obs-route). */
-static void
-skip_route(struct str *in)
+static struct str
+read_route(struct str *in)
 {
+	struct str route;
 	size_t i = 0;
 
 	if (head(*in) != '@')
-		return;
+		return STR("");
 	while (i < in->len && in->at[i] != ':' && in->at[i] != '>')
 		i++;
+	route = str_trim(str_sub(*in, 0, i));
 	skip(in, i < in->len && in->at[i] == ':' ? i + 1 : i);
+	return route;
 }
 
 /* Words of an addr-spec up to one of `stop`. */
@@ -256,7 +260,7 @@ read_angle(struct str *in, struct item *it)
 	item_init(&junk);
 	skip(in, 1);
 	skip_blanks(in, &it->comment, &it->gap);
-	skip_route(in);
+	it->route = read_route(in);
 	read_until(in, &angle, ">,;");
 	if (head(*in) == '>') {
 		skip(in, 1);
@@ -284,6 +288,7 @@ give(const struct item *it, struct str name, struct arena *a,
 	out->name = arena_str(a, name);
 	out->local = arena_str(a, buf_str(&it->run));
 	out->domain = arena_str(a, buf_str(&it->domain));
+	out->route = arena_str(a, it->route);
 }
 
 static void

@@ -10,3 +10,10 @@ libcore_a_SOURCES += core/mail/reply.c core/mail/reply.h \
 libcore_a_SOURCES += core/mail/mime.c core/mail/mime_content.c \
 	core/mail/mime_imap.c core/mail/mime_cache.c \
 	core/mail/mime_parts.h core/mail/mime.h
+
+# mime.t's window on the parser; no test by itself.
+EXTRA_PROGRAMS += t/unit/mail/mimedump
+t_unit_mail_mimedump_SOURCES = t/unit/mail/mimedump.c
+t_unit_mail_mimedump_LDADD = $(CORE_LIBS)
+check-programs: t/unit/mail/mimedump
+EXTRA_DIST += t/unit/mail/mime.t

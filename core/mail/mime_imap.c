@@ -92,7 +92,7 @@ add_address(struct buf *out, const struct addr_item *i)
 
 	buf_addc(out, '(');
 	mime_imap_string(out, i->name.len > 0 ? i->name : nil);
-	buf_adds(out, " NIL");
+	add_string(out, i->route.len > 0 ? i->route : nil);
 	if (i->group_end) {
 		buf_adds(out, " NIL NIL)");
 		return;
