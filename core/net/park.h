@@ -37,16 +37,18 @@ enum park_next {
 	PARK_READY,	/* more to do now: to the back of the ready queue */
 	PARK_INPUT,	/* wait for input, or wake_at */
 	PARK_TIMER,	/* wait for wake_at only (delay); input may pile up */
-	PARK_LEAVE,	/* gone; serve has freed the guest */
+	PARK_LEAVE,	/* the end: the park forgets it and calls leave */
 };
 
 struct guest {
 	int fd;
 	int64_t wake_at;	/* clock_mono ms, CLOCK_NEVER; set by serve */
 	enum park_next (*serve)(struct guest *g, unsigned why);
+	/* After PARK_LEAVE, on the same thread: closes fd, frees. */
+	void (*leave)(struct guest *g);
 	/* the park's own */
-	struct guest *next, *prev;
-	uint32_t heap_at;
+	struct guest *next;
+	uint32_t heap_at, serial;
 	uint8_t state;
 	uint8_t pending;
 	bool in_epoll;

@@ -1,0 +1,532 @@
+/*
+ * park.c - the park: one polling thread, some serving threads.
+ *
+ * States of a guest, all guarded by p->lock:
+ *
+ *	PARKED   in the epoll (armed one-shot, unless it waits for time only)
+ *	         and perhaps in the timer heap
+ *	READY    in the ready queue, `pending` says why
+ *	RUNNING  in serve() on one thread; wakes are gathered in `pending`
+ *
+ * The polling thread turns epoll events and due timers into READY guests and
+ * calls the listeners. A guest that becomes READY leaves the timer heap; its
+ * epoll registration is one-shot and has fired, or is switched off by the
+ * next arming. An event that meets a guest which is not PARKED any more (its
+ * timer was faster) is dropped: the descriptor is level-triggered and will
+ * tell again when the guest is armed next.
+ *
+ * A guest may leave between epoll_wait and the lock. Events therefore carry
+ * no pointer but the descriptor and the guest's serial number, which are
+ * looked up in by_fd; a guest is taken out of there before its leave closes
+ * the descriptor.
+ */
+#include "net/park.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+
+#define STACK_DEFAULT (256 << 10)
+#define EVENTS 128
+#define READY_FACTOR 4		/* ready guests a thread before we stop
+				   accepting */
+#define MOST_LISTENERS 64
+
+enum guest_state { PARKED, READY, RUNNING };
+
+struct listening {
+	int fd;
+	void (*accepted)(void *arg, int fd);
+	void *arg;
+};
+
+struct park {
+	pthread_mutex_t lock;
+	pthread_cond_t work, empty;
+	int epoll, bell;	/* bell wakes the polling thread */
+	struct guest **by_fd;	/* the guest that owns a descriptor */
+	unsigned by_fd_room;
+	struct guest **heap;	/* of wake_at, smallest first, from 1 */
+	unsigned heap_n, heap_room;
+	struct guest *ready, **ready_end;
+	unsigned n_guests, most_guests, n_ready, n_running;
+	uint32_t serial;
+	struct listening listening[MOST_LISTENERS];
+	unsigned n_listening;
+	bool paused;		/* listeners are switched off */
+	bool draining, stopping;
+	pthread_t poller, *thread;
+	unsigned n_threads;
+};
+
+/* ----------------------------------------------------------- timer heap */
+
+static void
+heap_set(struct park *p, unsigned at, struct guest *g)
+{
+	p->heap[at] = g;
+	g->heap_at = at;
+}
+
+static void
+heap_up(struct park *p, unsigned at, struct guest *g)
+{
+	while (at > 1 && p->heap[at / 2]->wake_at > g->wake_at) {
+		heap_set(p, at, p->heap[at / 2]);
+		at /= 2;
+	}
+	heap_set(p, at, g);
+}
+
+static void
+heap_down(struct park *p, unsigned at, struct guest *g)
+{
+	unsigned child;
+
+	while ((child = at * 2) <= p->heap_n) {
+		if (child < p->heap_n && p->heap[child + 1]->wake_at <
+			p->heap[child]->wake_at)
+			child++;
+		if (p->heap[child]->wake_at >= g->wake_at)
+			break;
+		heap_set(p, at, p->heap[child]);
+		at = child;
+	}
+	heap_set(p, at, g);
+}
+
+static void
+heap_add(struct park *p, struct guest *g)
+{
+	if (p->heap_n + 2 > p->heap_room) {
+		p->heap_room = p->heap_room ? p->heap_room * 2 : 64;
+		p->heap = mem_grow(p->heap, p->heap_room * sizeof *p->heap);
+	}
+	p->heap_n++;
+	heap_up(p, p->heap_n, g);
+}
+
+static void
+heap_remove(struct park *p, struct guest *g)
+{
+	unsigned at = g->heap_at;
+	struct guest *last;
+
+	if (!at)
+		return;
+	g->heap_at = 0;
+	last = p->heap[p->heap_n--];
+	if (last == g)
+		return;
+	if (at > 1 && p->heap[at / 2]->wake_at > last->wake_at)
+		heap_up(p, at, last);
+	else
+		heap_down(p, at, last);
+}
+
+/* ------------------------------------------------------------- guests */
+
+static void
+ring_bell(struct park *p)
+{
+	uint64_t one = 1;
+
+	if (write(p->bell, &one, sizeof one) < 0)
+		assert(errno == EAGAIN);	/* it is ringing already */
+}
+
+/* Lock held. */
+static void
+make_ready(struct park *p, struct guest *g, unsigned why)
+{
+	g->pending |= (uint8_t)why;
+	if (g->state != PARKED)
+		return;
+	heap_remove(p, g);
+	g->state = READY;
+	g->next = NULL;
+	*p->ready_end = g;
+	p->ready_end = &g->next;
+	p->n_ready++;
+	pthread_cond_signal(&p->work);
+}
+
+static void
+own_fd(struct park *p, int fd, struct guest *g)
+{
+	unsigned room = p->by_fd_room;
+
+	if ((unsigned)fd >= room) {
+		while ((unsigned)fd >= room)
+			room = room ? room * 2 : 256;
+		p->by_fd = mem_grow(p->by_fd, room * sizeof *p->by_fd);
+		memset(p->by_fd + p->by_fd_room, 0,
+			(room - p->by_fd_room) * sizeof *p->by_fd);
+		p->by_fd_room = room;
+	}
+	p->by_fd[fd] = g;
+}
+
+static uint64_t
+event_key(const struct guest *g)
+{
+	return (uint64_t)g->serial << 32 | (uint32_t)g->fd;
+}
+
+/* Lock held. Arms the descriptor and the timer of a guest that parks. */
+static void
+park_guest(struct park *p, struct guest *g, enum park_next next)
+{
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP |
+		EPOLLONESHOT, .data.u64 = event_key(g)};
+	bool first;
+
+	g->state = PARKED;
+	if (g->wake_at != CLOCK_NEVER) {
+		heap_add(p, g);
+		first = p->heap[1] == g;
+		if (first)
+			ring_bell(p);
+	}
+	if (next == PARK_TIMER)
+		return;
+	if (epoll_ctl(p->epoll, g->in_epoll ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
+		g->fd, &ev) < 0)
+		make_ready(p, g, PARK_WHY_INPUT); /* it will see the error */
+	else
+		g->in_epoll = true;
+}
+
+/* One turn. Lock held on entry and exit. */
+static void
+serve_one(struct park *p, struct guest *g)
+{
+	enum park_next next;
+	unsigned why = g->pending;
+
+	g->pending = 0;
+	g->state = RUNNING;
+	p->n_running++;
+	pthread_mutex_unlock(&p->lock);
+	next = g->serve(g, why);
+	if (next == PARK_LEAVE) {
+		pthread_mutex_lock(&p->lock);
+		p->by_fd[g->fd] = NULL;
+		pthread_mutex_unlock(&p->lock);
+		g->leave(g);
+		pthread_mutex_lock(&p->lock);
+		p->n_running--;
+		if (--p->n_guests == 0)
+			pthread_cond_broadcast(&p->empty);
+		return;
+	}
+	pthread_mutex_lock(&p->lock);
+	p->n_running--;
+	if (next == PARK_READY)
+		g->pending |= PARK_WHY_AGAIN;
+	if (g->pending) {
+		g->state = PARKED;
+		make_ready(p, g, 0);
+	} else {
+		park_guest(p, g, next);
+	}
+}
+
+static void *
+run_server(void *arg)
+{
+	struct park *p = arg;
+	struct guest *g;
+
+	pthread_mutex_lock(&p->lock);
+	for (;;) {
+		g = p->ready;
+		if (g) {
+			p->ready = g->next;
+			if (!p->ready)
+				p->ready_end = &p->ready;
+			p->n_ready--;
+			serve_one(p, g);
+		} else if (p->stopping) {
+			break;
+		} else {
+			pthread_cond_wait(&p->work, &p->lock);
+		}
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+/* -------------------------------------------------------------- polling */
+
+static void
+arm_listener(struct park *p, struct listening *l, bool on)
+{
+	/* The high half tells listeners (0) from guests (serial > 0). */
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLEXCLUSIVE,
+		.data.u64 = (uint64_t)(l - p->listening)};
+
+	epoll_ctl(p->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, l->fd, &ev);
+}
+
+/* Lock held. Back pressure: connections wait in the kernel while more guests
+ * are ready than the threads can serve soon. */
+static void
+adjust_listeners(struct park *p)
+{
+	bool pause = p->draining ||
+		p->n_ready > READY_FACTOR * p->n_threads;
+	unsigned i;
+
+	if (pause == p->paused)
+		return;
+	p->paused = pause;
+	for (i = 0; i < p->n_listening; i++)
+		arm_listener(p, &p->listening[i], !pause);
+}
+
+static void
+take_event(struct park *p, uint64_t key)
+{
+	uint32_t fd = (uint32_t)key, serial = (uint32_t)(key >> 32);
+	struct guest *g;
+
+	pthread_mutex_lock(&p->lock);
+	g = fd < p->by_fd_room ? p->by_fd[fd] : NULL;
+	if (g && g->serial == serial && g->state == PARKED)
+		make_ready(p, g, PARK_WHY_INPUT);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void
+take_bell(struct park *p)
+{
+	uint64_t n;
+
+	if (read(p->bell, &n, sizeof n) < 0)
+		assert(errno == EAGAIN);
+}
+
+/* Makes due guests ready. Returns ms until the next, -1 for none. */
+static int
+take_timers(struct park *p)
+{
+	int64_t now = clock_mono(), left = -1;
+	struct guest *g;
+
+	pthread_mutex_lock(&p->lock);
+	while (p->heap_n && (g = p->heap[1])->wake_at <= now)
+		make_ready(p, g, PARK_WHY_TIMER);
+	if (p->heap_n)
+		left = p->heap[1]->wake_at - now;
+	adjust_listeners(p);
+	/* While paused look again soon: the ready queue shrinks silently. */
+	if (p->paused && !p->draining && (left < 0 || left > 10))
+		left = 10;
+	pthread_mutex_unlock(&p->lock);
+	return left > 60000 ? 60000 : (int)left;
+}
+
+static void *
+run_poller(void *arg)
+{
+	struct epoll_event ev[EVENTS];
+	struct park *p = arg;
+	int n, i;
+
+	while (!__atomic_load_n(&p->stopping, __ATOMIC_ACQUIRE)) {
+		n = epoll_wait(p->epoll, ev, EVENTS, take_timers(p));
+		for (i = 0; i < n; i++) {
+			uint64_t key = ev[i].data.u64;
+
+			if (key == UINT64_MAX)
+				take_bell(p);
+			else if (key >> 32)
+				take_event(p, key);
+			else if (!p->draining)
+				p->listening[key].accepted(
+					p->listening[key].arg,
+					p->listening[key].fd);
+		}
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ life */
+
+static int
+start_thread(pthread_t *t, size_t stack, void *(*run)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	int code;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, stack);
+	code = pthread_create(t, &attr, run, arg);
+	pthread_attr_destroy(&attr);
+	return code;
+}
+
+struct park *
+park_new(unsigned threads, size_t stack, unsigned max_guests, struct err *e)
+{
+	struct park *p = mem_alloc(sizeof *p);
+	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = UINT64_MAX};
+	int code;
+
+	if (!stack)
+		stack = STACK_DEFAULT;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->work, NULL);
+	pthread_cond_init(&p->empty, NULL);
+	p->ready_end = &p->ready;
+	p->most_guests = max_guests;
+	p->epoll = epoll_create1(EPOLL_CLOEXEC);
+	p->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (p->epoll < 0 || p->bell < 0 || epoll_ctl(p->epoll,
+		EPOLL_CTL_ADD, p->bell, &ev) < 0) {
+		err_sys(e, "epoll");
+		goto out;
+	}
+	p->thread = mem_alloc(threads * sizeof *p->thread);
+	code = start_thread(&p->poller, STACK_DEFAULT, run_poller, p);
+	while (!code && p->n_threads < threads) {
+		code = start_thread(&p->thread[p->n_threads], stack,
+			run_server, p);
+		if (!code)
+			p->n_threads++;
+	}
+	if (!code)
+		return p;
+	/* Threads that run already keep using p: it must stay. */
+	errno = code;
+	err_sys(e, "starting %u threads", threads);
+	return NULL;
+out:
+	if (p->epoll >= 0)
+		close(p->epoll);
+	if (p->bell >= 0)
+		close(p->bell);
+	free(p);
+	return NULL;
+}
+
+bool
+park_add(struct park *p, struct guest *g)
+{
+	bool taken;
+
+	pthread_mutex_lock(&p->lock);
+	taken = p->n_guests < p->most_guests && !p->draining && !p->stopping;
+	if (taken) {
+		p->n_guests++;
+		if (++p->serial == 0)
+			p->serial = 1;
+		g->serial = p->serial;
+		g->heap_at = 0;
+		g->pending = 0;
+		g->in_epoll = false;
+		g->state = PARKED;
+		own_fd(p, g->fd, g);
+		make_ready(p, g, PARK_WHY_START);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return taken;
+}
+
+void
+park_wake(struct park *p, struct guest *g)
+{
+	pthread_mutex_lock(&p->lock);
+	make_ready(p, g, PARK_WHY_WAKE);
+	pthread_mutex_unlock(&p->lock);
+}
+
+int
+park_listen(struct park *p, int fd, void (*accepted)(void *arg, int fd),
+	void *arg, struct err *e)
+{
+	struct listening *l;
+
+	pthread_mutex_lock(&p->lock);
+	if (p->n_listening == MOST_LISTENERS) {
+		pthread_mutex_unlock(&p->lock);
+		return err_set(e, ERR_CONFIG, "more than %d addresses",
+			MOST_LISTENERS);
+	}
+	l = &p->listening[p->n_listening];
+	*l = (struct listening){fd, accepted, arg};
+	p->n_listening++;
+	if (!p->paused)
+		arm_listener(p, l, true);
+	pthread_mutex_unlock(&p->lock);
+	return 0;
+}
+
+void
+park_drain(struct park *p)
+{
+	unsigned i;
+
+	pthread_mutex_lock(&p->lock);
+	p->draining = true;
+	adjust_listeners(p);
+	for (i = 0; i < p->by_fd_room; i++)
+		if (p->by_fd[i])
+			make_ready(p, p->by_fd[i], PARK_WHY_DRAIN);
+	pthread_mutex_unlock(&p->lock);
+}
+
+bool
+park_wait_empty(struct park *p, int64_t ms)
+{
+	struct timespec end;
+	bool empty;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += ms / 1000 + 1;
+	pthread_mutex_lock(&p->lock);
+	while (p->n_guests && pthread_cond_timedwait(&p->empty, &p->lock,
+		&end) != ETIMEDOUT)
+		;
+	empty = p->n_guests == 0;
+	pthread_mutex_unlock(&p->lock);
+	return empty;
+}
+
+void
+park_stop(struct park *p)
+{
+	unsigned i;
+
+	pthread_mutex_lock(&p->lock);
+	__atomic_store_n(&p->stopping, true, __ATOMIC_RELEASE);
+	pthread_cond_broadcast(&p->work);
+	pthread_mutex_unlock(&p->lock);
+	ring_bell(p);
+	pthread_join(p->poller, NULL);
+	for (i = 0; i < p->n_threads; i++)
+		pthread_join(p->thread[i], NULL);
+	close(p->epoll);
+	close(p->bell);
+	free(p->by_fd);
+	free(p->heap);
+	free(p->thread);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+void
+park_count(struct park *p, struct park_figures *out)
+{
+	pthread_mutex_lock(&p->lock);
+	*out = (struct park_figures){.ready = p->n_ready,
+		.running = p->n_running, .threads = p->n_threads};
+	out->parked = p->n_guests - p->n_ready - p->n_running;
+	pthread_mutex_unlock(&p->lock);
+}
