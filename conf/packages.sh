@@ -8,8 +8,8 @@ BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config
 	libevent-dev"
 RUN_PACKAGES="openssl python3 ca-certificates"
 # clients and filters of the wire tests, clang for libFuzzer
-TEST_PACKAGES="libcmocka-dev perl curl swaks isync neomutt rspamd clang
-	libclang-rt-14-dev"
+TEST_PACKAGES="libcmocka-dev perl curl swaks isync neomutt rspamd mandoc
+	bsdextrautils clang 	libclang-rt-14-dev"
 
 # packages_missing NAME... : those that are not installed, one a line
 packages_missing() {

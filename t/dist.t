@@ -90,12 +90,12 @@ def test_install(w):
 def test_pages(w):
     """the manual pages format; config.toml(5) knows the settings"""
     man = w.dest + "/usr/share/man/"
-    text = w.run("man -l --warnings -P cat %sman5/config.toml.5 2>&1 | "
-                 "col -b" % man, w.top)
+    render = "mandoc -T ascii -W error %s | col -b"
+    text = w.run(render % (man + "man5/config.toml.5"), w.top)
     for word in ("message_size", "[limits]", "smarthost", "certificate"):
         tap.contains(text, word)
-    w.run("man -l -P cat %sman8/mailroomd.8" % man, w.top)
-    w.run("man -l -P cat %sman1/mailroom.1" % man, w.top)
+    tap.contains(w.run(render % (man + "man8/mailroomd.8"), w.top), "SIGHUP")
+    tap.contains(w.run(render % (man + "man1/mailroom.1"), w.top), "queue")
 
 
 def test_unit_file(w):
