@@ -53,7 +53,8 @@ struct str conf_string(const struct conf_node *n);	/* CONF_STRING */
 int64_t conf_int(const struct conf_node *n);
 bool conf_bool(const struct conf_node *n);
 double conf_float(const struct conf_node *n);
-struct str conf_raw(const struct conf_node *n);		/* bytes in the file */
+/* The bytes in the file. */
+struct str conf_raw(const struct conf *c, const struct conf_node *n);
 
 /* Adds an error or a warning that points at n (at its key with at_key). */
 void conf_error(const struct conf *c, const struct conf_node *n, bool at_key,
@@ -75,16 +76,9 @@ const char *conf_nearest(struct str word, const char *const *candidates,
 
 /* The settings of a section as TOML text with their values ("show") or with
  * help as comments ("defaults"); secrets are shown as "(set)". */
-void conf_show(struct buf *out, const char *section,
-	const struct mr_setting *settings, const void *values,
-	bool with_help);
+void conf_show(struct buf *out, const struct mr_setting *settings,
+	const void *values, bool with_help);
 /* The same rows as man-page source (mdoc list items). */
 void conf_man(struct buf *out, const struct mr_setting *settings);
-
-/* Replaces (or adds) one value in the text and leaves every other byte:
- * path "limits.message_size", value as TOML text. false with a report when
- * the result would not parse. */
-bool conf_edit(struct str text, const char *file, const char *path,
-	struct str value, struct buf *out, struct conf_report *report);
 
 #endif

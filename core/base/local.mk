@@ -3,7 +3,10 @@ libcore_a_SOURCES += \
 	core/base/arena.c core/base/arena.h \
 	core/base/buf.c core/base/buf.h \
 	core/base/clock.c core/base/clock.h \
-	core/base/conf.h \
+	core/base/conf.h core/base/conf_tree.h \
+	core/base/conf_fill.c core/base/conf_parse.c \
+	core/base/conf_scalar.c core/base/conf_show.c \
+	core/base/conf_tree.c core/base/conf_unit.c \
 	core/base/enc.c core/base/enc.h \
 	core/base/err.c core/base/err.h \
 	core/base/file.c core/base/file.h \

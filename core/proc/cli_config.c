@@ -53,7 +53,7 @@ show_section(struct buf *out, const char *name,
 {
 	if (*name)
 		buf_addf(out, "\n[%s]\n", name);
-	conf_show(out, name, settings, values, help);
+	conf_show(out, settings, values, help);
 }
 
 static void
