@@ -53,8 +53,9 @@ field_length(struct str in, size_t first)
 static struct str
 cut_line_end(struct str s)
 {
-	if (s.len > 0 && s.at[s.len - 1] == '\n')
-		s.len--;
+	if (s.len == 0 || s.at[s.len - 1] != '\n')
+		return s;
+	s.len--;
 	if (s.len > 0 && s.at[s.len - 1] == '\r')
 		s.len--;
 	return s;

@@ -11,9 +11,30 @@ libcore_a_SOURCES += core/mail/mime.c core/mail/mime_content.c \
 	core/mail/mime_imap.c core/mail/mime_cache.c \
 	core/mail/mime_parts.h core/mail/mime.h
 
+check_PROGRAMS += t/unit/mail/reply t/unit/mail/addr t/unit/mail/header \
+	t/unit/mail/envelope t/unit/mail/message t/unit/mail/mime
+t_unit_mail_reply_SOURCES = t/unit/mail/reply.c
+t_unit_mail_reply_CFLAGS = $(TEST_CFLAGS)
+t_unit_mail_reply_LDADD = $(TEST_LIBS)
+t_unit_mail_addr_SOURCES = t/unit/mail/addr.c
+t_unit_mail_addr_CFLAGS = $(TEST_CFLAGS)
+t_unit_mail_addr_LDADD = $(TEST_LIBS)
+t_unit_mail_header_SOURCES = t/unit/mail/header.c
+t_unit_mail_header_CFLAGS = $(TEST_CFLAGS)
+t_unit_mail_header_LDADD = $(TEST_LIBS)
+t_unit_mail_envelope_SOURCES = t/unit/mail/envelope.c
+t_unit_mail_envelope_CFLAGS = $(TEST_CFLAGS)
+t_unit_mail_envelope_LDADD = $(TEST_LIBS)
+t_unit_mail_message_SOURCES = t/unit/mail/message.c
+t_unit_mail_message_CFLAGS = $(TEST_CFLAGS)
+t_unit_mail_message_LDADD = $(TEST_LIBS)
+t_unit_mail_mime_SOURCES = t/unit/mail/mime.c
+t_unit_mail_mime_CFLAGS = $(TEST_CFLAGS)
+t_unit_mail_mime_LDADD = $(TEST_LIBS)
+
 # mime.t's window on the parser; no test by itself.
 EXTRA_PROGRAMS += t/unit/mail/mimedump
 t_unit_mail_mimedump_SOURCES = t/unit/mail/mimedump.c
 t_unit_mail_mimedump_LDADD = $(CORE_LIBS)
 check-programs: t/unit/mail/mimedump
-EXTRA_DIST += t/unit/mail/mime.t
+EXTRA_DIST += t/unit/mail/mime.t t/lib/unit.h

@@ -131,7 +131,6 @@ find_fields(struct message *m, struct str view, bool last)
 		add_received_field(m, &f, (uint64_t)(f.raw.at - view.at));
 		before = in;
 	}
-	m->is_cut = more;
 	m->had_fields = more || m->n_visible > 0;
 	m->header_end = view.len - before.len;
 	m->body_at = more ? m->header_end : view.len - in.len;

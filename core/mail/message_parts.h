@@ -40,7 +40,6 @@ struct message {
 	struct spool raw;
 	uint64_t header_end, body_at;	/* between them: the empty line */
 	bool sealed;
-	bool is_cut;		/* the header section is longer than we look */
 	bool had_fields;
 	struct item *anchor;
 	struct item **item;

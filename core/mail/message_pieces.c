@@ -7,7 +7,8 @@
  *
  * - the message began with a line that is no field and not empty, so it has
  *   no header section, and now fields stand on top of it;
- * - its header section had no end of its own and the body was replaced.
+ * - the header section had no end of its own and the body was replaced, so
+ *   that the new body cannot be read as fields.
  */
 #include "mail/message_parts.h"
 
@@ -104,8 +105,8 @@ add_empty_line(struct list *l, bool has_items)
 		add_received(l, m->header_end, m->body_at);
 		return;
 	}
-	if (!has_items || message_body_length(m) == 0 ||
-	    (m->had_fields && m->body == NULL))
+	if (message_body_length(m) == 0 ||
+	    (m->body == NULL && (!has_items || m->had_fields)))
 		return;
 	if (l->open_line)
 		add_text(l, STR("\r\n"));

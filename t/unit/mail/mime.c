@@ -1,0 +1,230 @@
+/*
+ * mime.c - section numbers, the cache and its checks, IMAP strings. What the
+ * parser finds is compared with another one in mime.t.
+ */
+#include "unit.h"
+
+#include "mail/mime.h"
+
+/* 0 mixed
+ *   1 text
+ *   2 mixed
+ *     3 text, 4 text
+ *   5 message -> 6 mixed -> 7 text, 8 message -> 9 text
+ *   10 message -> 11 message -> 12 text */
+static const char nested[] =
+	"Content-Type: multipart/mixed; boundary=a\r\n\r\n"
+	"--a\r\n\r\none\r\n"
+	"--a\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+	"--b\r\n\r\ntwo\r\n--b\r\n\r\nthree\r\n--b--\r\n"
+	"--a\r\nContent-Type: message/rfc822\r\n\r\n"
+	"Content-Type: multipart/mixed; boundary=c\r\n\r\n"
+	"--c\r\n\r\nfour\r\n--c\r\nContent-Type: message/rfc822\r\n\r\n"
+	"Subject: in\r\n\r\nfive\r\n--c--\r\n"
+	"--a\r\nContent-Type: message/rfc822\r\n\r\n"
+	"Content-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nsix\r\n"
+	"--a--\r\n";
+
+static const struct {
+	const char *text;
+	uint32_t path[6];
+	size_t n_path;
+	int64_t part;
+	const char *body;
+} sections[] = {
+	{nested, {0}, 0, 0, NULL},
+	{nested, {1}, 1, 1, "one"},
+	{nested, {2}, 1, 2, NULL},
+	{nested, {2, 1}, 2, 3, "two"},
+	{nested, {2, 2}, 2, 4, "three"},
+	{nested, {2, 3}, 2, -1, NULL},
+	{nested, {3}, 1, 5, NULL},
+	{nested, {3, 1}, 2, 7, "four"},
+	{nested, {3, 2}, 2, 8, "Subject: in\r\n\r\nfive"},
+	{nested, {3, 2, 1}, 3, 9, "five"},
+	{nested, {3, 2, 2}, 3, -1, NULL},
+	{nested, {4}, 1, 10, NULL},
+	{nested, {4, 1}, 2, 11, "Subject: in\r\n\r\nsix"},
+	{nested, {4, 1, 1}, 3, 12, "six"},
+	{nested, {4, 1, 1, 1}, 4, -1, NULL},
+	{nested, {5}, 1, -1, NULL},
+	{nested, {0}, 1, -1, NULL},
+	{nested, {1, 1}, 2, -1, NULL},
+	{nested, {UINT32_MAX}, 1, -1, NULL},
+	{"Subject: a\r\n\r\nbody", {1}, 1, 0, "body"},
+	{"Subject: a\r\n\r\nbody", {2}, 1, -1, NULL},
+	{"Subject: a\r\n\r\nbody", {1, 1}, 2, -1, NULL},
+	{"Content-Type: message/rfc822\r\n\r\nA: b\r\n\r\nx", {1}, 1, 0,
+		"A: b\r\n\r\nx"},
+	{"Content-Type: message/rfc822\r\n\r\nA: b\r\n\r\nx", {1, 1}, 2, 1,
+		"x"},
+	{"Content-Type: message/rfc822\r\n\r\nA: b\r\n\r\nx", {1, 2}, 2, -1,
+		NULL},
+	{"", {1}, 1, 0, ""},
+};
+
+static void
+cache_of(struct str text, struct buf *out)
+{
+	struct mime *m = mime_new();
+
+	mime_feed(m, text.at, text.len);
+	mime_end(m, out);
+}
+
+static void
+test_sections(void **state)
+{
+	struct mime_view v;
+	struct mime_part p;
+	struct buf cache;
+	int64_t part;
+	size_t i;
+
+	(void)state;
+	buf_init(&cache, BUF_NO_CAP);
+	for (i = 0; i < COUNT(sections); i++) {
+		struct str text = str_from(sections[i].text);
+
+		buf_reset(&cache);
+		cache_of(text, &cache);
+		assert_true(mime_open(buf_str(&cache), &v));
+		part = mime_find(&v, sections[i].path, sections[i].n_path);
+		assert_true(part == sections[i].part);
+		if (part < 0 || sections[i].body == NULL)
+			continue;
+		assert_true(mime_part(&v, (uint32_t)part, &p));
+		assert_true(str_is(str_sub(text, (size_t)p.body_at,
+			(size_t)(p.end - p.body_at)), sections[i].body));
+	}
+	buf_free(&cache);
+}
+
+/* Whatever the store gives back: refused, or safe to walk. */
+static void
+walk(struct str cache)
+{
+	static const uint32_t path[] = {1, 2, 1, 1};
+	struct mime_view v;
+	struct mime_part p;
+	size_t steps = 0, n;
+	uint32_t i, k;
+
+	if (!mime_open(cache, &v))
+		return;
+	assert_false(mime_part(&v, v.n_parts, &p));
+	for (i = 0; mime_part(&v, i, &p); i++) {
+		assert_true(p.header_at <= p.body_at && p.body_at <= p.end);
+		assert_true(p.end <= v.length);
+		for (k = p.first_child; k != 0; k = p.next) {
+			assert_true(mime_part(&v, k, &p));
+			assert_true(steps++ < 1000);
+		}
+	}
+	for (n = 0; n <= COUNT(path); n++)
+		assert_true(mime_find(&v, path, n) < (int64_t)v.n_parts);
+}
+
+static void
+test_broken_caches(void **state)
+{
+	struct mime_view v;
+	struct buf cache, copy;
+	size_t i, bit;
+
+	(void)state;
+	buf_init(&cache, BUF_NO_CAP);
+	buf_init(&copy, BUF_NO_CAP);
+	cache_of(str_from(nested), &cache);
+	assert_true(mime_open(buf_str(&cache), &v));
+	assert_int_equal(v.n_parts, 13);
+	assert_true(v.length == sizeof nested - 1);
+	for (i = 0; i < cache.len; i++) {
+		assert_false(mime_open(str_sub(buf_str(&cache), 0, i), &v));
+		for (bit = 0; bit < 8; bit++) {
+			buf_reset(&copy);
+			buf_addstr(&copy, buf_str(&cache));
+			copy.at[i] = (char)(copy.at[i] ^ (1 << bit));
+			walk(buf_str(&copy));
+		}
+	}
+	buf_addc(&cache, '\0');
+	assert_false(mime_open(buf_str(&cache), &v));
+	assert_false(mime_open(STR(""), &v));
+	buf_free(&cache);
+	buf_free(&copy);
+}
+
+static void
+test_other_version(void **state)
+{
+	struct mime_view v;
+	struct buf cache;
+
+	(void)state;
+	buf_init(&cache, BUF_NO_CAP);
+	cache_of(STR("A: b\r\n\r\nx"), &cache);
+	assert_true(mime_open(buf_str(&cache), &v));
+	assert_true(cache.len < 300);
+	cache.at[3]++;
+	assert_false(mime_open(buf_str(&cache), &v));
+	buf_free(&cache);
+}
+
+static const struct {
+	struct str in;
+	const char *out;
+} strings[] = {
+	{{NULL, 0}, "NIL"},
+	{STR(""), "\"\""},
+	{STR("a b"), "\"a b\""},
+	{STR("a\"b\\c"), "\"a\\\"b\\\\c\""},
+	{STR("a\r\nb"), "{4}\r\na\r\nb"},
+	{STR("\xc3\xa4"), "{2}\r\n\xc3\xa4"},
+	{STR("a\0b"), "{3}\r\na b"},
+	{STR("\t\x01"), "\"\t\x01\""},
+};
+
+static void
+test_strings(void **state)
+{
+	struct buf out, big;
+	size_t i;
+
+	(void)state;
+	buf_init(&out, BUF_NO_CAP);
+	buf_init(&big, BUF_NO_CAP);
+	for (i = 0; i < COUNT(strings); i++) {
+		buf_reset(&out);
+		mime_imap_string(&out, strings[i].in);
+		assert_string_equal(buf_c(&out), strings[i].out);
+	}
+	for (i = 0; i < 5000; i++)
+		buf_addc(&big, 'x');
+	buf_reset(&out);
+	mime_imap_string(&out, buf_str(&big));
+	assert_true(str_starts(buf_str(&out), "{5000}\r\nxxx"));
+	buf_free(&out);
+	buf_free(&big);
+}
+
+/* A parse that is given up frees what it holds. */
+static void
+test_give_up(void **state)
+{
+	struct mime *m = mime_new();
+
+	(void)state;
+	mime_feed(m, nested, 200);
+	mime_free(m);
+	mime_free(NULL);
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(test_sections),
+	cmocka_unit_test(test_broken_caches),
+	cmocka_unit_test(test_other_version),
+	cmocka_unit_test(test_strings),
+	cmocka_unit_test(test_give_up),
+};
+UNIT_MAIN(tests)
