@@ -1,15 +1,14 @@
 # Sourced by quickstart and check: which Debian packages are needed, and how
 # the missing ones are installed. Says nothing when there is nothing to do.
 
-# libevent-dev: the pkg-config file of libunbound asks for it.
 BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config
 	libssl-dev libsqlite3-dev libjansson-dev libunbound-dev libcrypt-dev
-	libidn2-dev libunistring-dev libseccomp-dev dns-root-data
-	libevent-dev"
+	libidn2-dev libunistring-dev libseccomp-dev dns-root-data"
 RUN_PACKAGES="openssl python3 ca-certificates"
 # clients and filters of the wire tests, clang for libFuzzer
 TEST_PACKAGES="libcmocka-dev perl curl swaks isync neomutt rspamd mandoc
-	bsdextrautils clang 	libclang-rt-14-dev"
+	bsdextrautils clang
+	libclang-rt-14-dev"
 
 # packages_missing NAME... : those that are not installed, one a line
 packages_missing() {
