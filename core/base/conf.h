@@ -70,6 +70,11 @@ bool conf_fill(const struct conf *c, const struct conf_node *table_node,
 	const char *section, const struct mr_setting *settings, void *into,
 	bool allow_tables, struct arena *a, struct conf_report *report);
 
+/* Fills only the keys that the settings name and reports nothing: a look at
+ * a section before its whole table is known. */
+void conf_fill_known(const struct conf *c, const struct conf_node *table_node,
+	const struct mr_setting *settings, void *into, struct arena *a);
+
 /* The nearest of the candidates by edit distance, NULL if none is near. */
 const char *conf_nearest(struct str word, const char *const *candidates,
 	size_t n);

@@ -390,3 +390,20 @@ conf_fill(const struct conf *c, const struct conf_node *table,
 	check_required(&f, settings, table);
 	return report->errors == before;
 }
+
+void
+conf_fill_known(const struct conf *c, const struct conf_node *table,
+	const struct mr_setting *settings, void *into, struct arena *a)
+{
+	struct conf_report unseen;
+	struct filling f = {c, "", into, a, &unseen};
+	const struct conf_node *n;
+	bool is_file;
+
+	conf_report_init(&unseen);
+	fill_defaults(&f, settings);
+	for (n = table->child; n; n = n->next)
+		if (find_setting(settings, n->key, &is_file) && !is_file)
+			fill_key(&f, settings, table, n);
+	conf_report_free(&unseen);
+}

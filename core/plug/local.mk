@@ -4,3 +4,11 @@ libcore_a_SOURCES += \
 	core/plug/milter_edit.c core/plug/milter_edit.h \
 	core/plug/milter_macro.c core/plug/milter_macro.h \
 	core/plug/milter_wire.c core/plug/milter_wire.h
+libcore_a_SOURCES += \
+	core/plug/auth.c core/plug/auth.h \
+	core/plug/facts.h \
+	core/plug/hooks.c core/plug/hooks.h \
+	core/plug/host.c core/plug/scene.h \
+	core/plug/plugin.c core/plug/plugin.h \
+	core/plug/route.c core/plug/route.h \
+	core/plug/store.c core/plug/store.h

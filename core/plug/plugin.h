@@ -32,12 +32,10 @@ struct plugins {
 	size_t n;
 };
 
-/* The descriptor of a module: found in its own path, or as NAME.so in
- * plugin_dir; checked (symbol, abi, sizes, known roles). NULL with e: one
- * clear line. inspect reads a file without running its code (ELF symbol
- * table: the descriptor's presence and abi). */
+/* The descriptor of a module, checked (symbol, abi, size, name). NULL with
+ * e: one
+ * clear line. */
 const struct mr_plugin *plugin_descriptor(const char *module, struct err *e);
-int plugin_inspect(const char *path, uint32_t *abi, struct err *e);
 
 void plugins_init(struct plugins *p);
 /* Adds one instance and fills its settings from the section. builtin: a

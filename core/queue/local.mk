@@ -6,4 +6,5 @@ libcore_a_SOURCES += \
 	core/queue/hosts.c core/queue/hosts.h \
 	core/queue/queue.c core/queue/queue.h \
 	core/queue/retire.c core/queue/retire.h \
-	core/queue/sched.c core/queue/sched.h
+	core/queue/sched.c core/queue/sched.h \
+	core/queue/submit.c core/queue/submit.h

@@ -1,0 +1,389 @@
+/*
+ * hooks.c - running a chain over one step. Session threads; hooks of one
+ * session never overlap because a session is on one thread at a time.
+ */
+#include "plug/hooks.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "plug/scene.h"
+
+static __thread struct breadcrumb crumb;
+
+const struct breadcrumb *
+hooks_breadcrumb(void)
+{
+	return crumb.plugin ? &crumb : NULL;
+}
+
+void
+hooks_leave_breadcrumb(const char *plugin, const char *hook,
+	const char *session)
+{
+	/* The handler runs on this thread: order is all that matters. */
+	crumb.plugin = NULL;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	crumb.hook = hook;
+	crumb.session = session;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	crumb.plugin = plugin;
+}
+
+struct hooks *
+hooks_new(const struct chain *c, struct facts *f)
+{
+	struct hooks *h = arena_alloc(f->session_arena, sizeof *h);
+	size_t i;
+
+	h->chain = c;
+	h->facts = f;
+	if (!c->n)
+		return h;
+	sock_host(&f->peer, h->peer_host);
+	sock_host(&f->local, h->local_host);
+	snprintf(h->peer_port, sizeof h->peer_port, "%u",
+		sock_port(&f->peer));
+	snprintf(h->local_port, sizeof h->local_port, "%u",
+		sock_port(&f->local));
+	if (f->peer.sa.ss_family == AF_UNIX)
+		h->peer_host[0] = '\0';
+	h->seat = arena_alloc(f->session_arena, c->n * sizeof *h->seat);
+	for (i = 0; i < c->n; i++) {
+		struct plugin *p = c->item[i];
+
+		h->seat[i].plugin = p;
+		h->seat[i].filter = p->desc->filter;
+		h->seat[i].session = arena_alloc(f->session_arena,
+			p->desc->session_size);
+	}
+	return h;
+}
+
+/* ------------------------------------------------------------- one call */
+
+void
+scene_mark(struct scene *s)
+{
+	struct facts *f = s->hooks->facts;
+	struct envelope *e = f->envelope;
+
+	s->results_end = f->results_end;
+	if (!s->is_message)
+		return;
+	s->mark = message_mark(f->message);
+	s->envelope = *e;
+	s->envelope.rcpt = arena_copy(&s->scratch, e->rcpt,
+		e->n_rcpt * sizeof *e->rcpt);
+}
+
+void
+scene_undo(struct scene *s)
+{
+	struct facts *f = s->hooks->facts;
+	struct envelope *e = f->envelope;
+
+	if (s->results_end) {
+		*s->results_end = NULL;
+		f->results_end = s->results_end;
+	}
+	if (!s->is_message)
+		return;
+	message_undo(f->message, s->mark);
+	e->sender = s->envelope.sender;
+	e->sender_args = s->envelope.sender_args;
+	e->n_rcpt = s->envelope.n_rcpt;
+	if (e->n_rcpt)
+		memcpy(e->rcpt, s->envelope.rcpt,
+			e->n_rcpt * sizeof *e->rcpt);
+}
+
+static void
+open_scene(struct scene *s, struct hooks *h, struct seat *seat,
+	const char *hook)
+{
+	*s = (struct scene){.hooks = h, .seat = seat, .hook = hook,
+		.is_message = h->facts->message != NULL,
+		.deadline = clock_mono() + h->chain->timeout_ms};
+	s->call = (struct mr_call){.size = sizeof s->call,
+		.host = &plug_host, .config = seat->plugin->config,
+		.session = seat->session, .message = seat->message,
+		.core = s};
+	arena_init(&s->scratch);
+	scene_mark(s);
+	hooks_leave_breadcrumb(seat->plugin->name, hook, h->facts->session);
+}
+
+static bool
+is_known(enum mr_verdict v)
+{
+	return (int)v >= MR_PASS && v <= MR_HANGUP;
+}
+
+/* The reply that goes with a refusal: the filter's own if its class fits the
+ * verdict, else the wording that Postfix made known. */
+static struct reply
+reply_of(const struct scene *s, enum mr_verdict v)
+{
+	int class = s->code / 100;
+	struct reply r = {.code = s->code, .text = s->text};
+
+	memcpy(r.enhanced, s->enhanced, sizeof r.enhanced);
+	if (v == MR_REJECT && class != 5)
+		return REPLY(550, "5.7.1", "Command rejected");
+	if (v == MR_HANGUP && s->code != 421)
+		return REPLY(421, "4.7.1", "Closing connection");
+	if (v == MR_TEMPFAIL && class != 4)
+		return REPLY(451, "4.7.1",
+			"Service unavailable - try again later");
+	if (v == MR_TEMPFAIL && s->code == 421)
+		r.code = 451;
+	if (!r.text.len)
+		r.text = STR("Command rejected");
+	return r;
+}
+
+static void
+log_verdict(const struct scene *s, const struct verdict *v)
+{
+	static const char *const names[] = {"pass", "done", "tempfail",
+		"reject", "discard", "quarantine", "hangup"};
+	const struct facts *f = s->hooks->facts;
+
+	log_info("filter.verdict", LOG_S("filter", v->by),
+		LOG_S("verdict", names[v->kind]), LOG_S("hook", s->hook),
+		LOG_S("session", f->session), LOG_S("message", f->queue_id),
+		LOG_STR("text", v->reply.code ? v->reply.text : v->reason));
+}
+
+/* After the hook returned: what it means, and whether its edits stay. */
+static struct verdict
+close_scene(struct scene *s, enum mr_verdict kind)
+{
+	struct seat *seat = s->seat;
+	struct verdict v = {.kind = kind, .by = seat->plugin->name};
+	int64_t late = clock_mono() - s->deadline;
+
+	hooks_leave_breadcrumb(NULL, NULL, NULL);
+	if (late > 0)
+		log_warn("filter.slow", LOG_S("filter", v.by),
+			LOG_S("hook", s->hook), LOG_N("late_ms", late));
+	if (!is_known(kind)) {
+		log_error("filter.nonsense", LOG_S("filter", v.by),
+			LOG_S("hook", s->hook), LOG_N("verdict", kind));
+		v.kind = MR_TEMPFAIL;
+	}
+	if (v.kind == MR_DONE) {
+		if (s->hooks->in_message)
+			seat->done_message = true;
+		else
+			seat->done_session = true;
+	}
+	if (v.kind == MR_TEMPFAIL || v.kind == MR_REJECT ||
+		v.kind == MR_HANGUP) {
+		v.reply = reply_of(s, v.kind);
+		scene_undo(s);
+	} else {
+		v.reason = s->text;
+	}
+	if (v.kind > MR_DONE)
+		log_verdict(s, &v);
+	arena_free(&s->scratch);
+	return v;
+}
+
+/* ------------------------------------------------------------- the chain */
+
+/* Which hook, and what it is given. */
+struct step {
+	const char *name;
+	const char *one, *two;
+	size_t offset;		/* of the hook in struct mr_filter */
+	int args;
+};
+
+#define STEP(hook, n, a, b) ((struct step){.name = #hook, .args = (n), \
+	.one = (a), .two = (b), .offset = offsetof(struct mr_filter, hook)})
+
+/* The function at the offset, NULL if the filter is older or has none. */
+static void *
+hook_at(const struct mr_filter *f, size_t offset)
+{
+	void *hook;
+
+	if (f->size < offset + sizeof hook)
+		return NULL;
+	memcpy(&hook, (const char *)f + offset, sizeof hook);
+	return hook;
+}
+
+static enum mr_verdict
+invoke(void *hook, struct mr_call *call, const struct step *step)
+{
+	union {
+		void *raw;
+		enum mr_verdict (*none)(struct mr_call *);
+		enum mr_verdict (*one)(struct mr_call *, const char *);
+		enum mr_verdict (*two)(struct mr_call *, const char *,
+			const char *);
+	} f = {.raw = hook};
+
+	if (step->args == 0)
+		return f.none(call);
+	return step->args == 1 ? f.one(call, step->one) :
+		f.two(call, step->one, step->two);
+}
+
+static struct verdict
+run(struct hooks *h, const struct step *step, uint32_t wants)
+{
+	struct verdict result = {.kind = MR_PASS}, v;
+	struct scene scene;
+	size_t i;
+
+	for (i = 0; i < h->chain->n; i++) {
+		struct seat *seat = &h->seat[i];
+		void *hook = hook_at(seat->filter, step->offset);
+
+		if (!hook || seat->done_session || (h->in_message &&
+			seat->done_message) ||
+			(seat->filter->wants & wants) != wants)
+			continue;
+		open_scene(&scene, h, seat, step->name);
+		v = close_scene(&scene, invoke(hook, &scene.call, step));
+		if (v.kind == MR_QUARANTINE && result.kind == MR_PASS)
+			result = v;
+		else if (v.kind > MR_DONE && v.kind != MR_QUARANTINE)
+			return v;
+	}
+	return result;
+}
+
+struct verdict
+hooks_connect(struct hooks *h)
+{
+	size_t i;
+
+	for (i = 0; i < h->chain->n; i++)
+		h->seat[i].called = true;
+	return run(h, &STEP(connect, 0, NULL, NULL), 0);
+}
+
+struct verdict
+hooks_helo(struct hooks *h)
+{
+	const char *name = h->facts->helo.at;
+
+	return run(h, &STEP(helo, 1, name ? name : "", NULL), 0);
+}
+
+struct verdict
+hooks_mail(struct hooks *h)
+{
+	struct facts *f = h->facts;
+	size_t i;
+
+	h->in_message = true;
+	f->results = NULL;
+	f->results_end = &f->results;
+	for (i = 0; i < h->chain->n; i++) {
+		h->seat[i].done_message = false;
+		h->seat[i].message = arena_alloc(f->message_arena,
+			h->seat[i].plugin->desc->message_size);
+	}
+	return run(h, &STEP(mail, 1, f->envelope->sender.at, NULL), 0);
+}
+
+struct verdict
+hooks_rcpt(struct hooks *h, size_t index, const struct reply *refused)
+{
+	const struct envelope_rcpt *r = &h->facts->envelope->rcpt[index];
+	struct verdict v;
+	struct buf line;
+
+	if (!h->chain->n)
+		return (struct verdict){.kind = MR_PASS};
+	if (!refused)
+		return run(h, &STEP(rcpt, 2, r->address.at, r->args.at), 0);
+	buf_init(&line, 512);
+	reply_line(&line, refused);
+	h->facts->rcpt_refused = buf_str(&line);
+	run(h, &STEP(rcpt, 2, r->address.at, r->args.at), MR_WANT_REFUSED);
+	h->facts->rcpt_refused = STR("");
+	buf_free(&line);
+	v = (struct verdict){.kind = MR_PASS};
+	return v;
+}
+
+struct verdict
+hooks_data(struct hooks *h)
+{
+	return run(h, &STEP(data, 0, NULL, NULL), 0);
+}
+
+struct verdict
+hooks_message(struct hooks *h)
+{
+	return run(h, &STEP(message, 0, NULL, NULL), 0);
+}
+
+struct verdict
+hooks_unknown(struct hooks *h, struct str line)
+{
+	struct verdict v;
+	char *copy;
+
+	if (!h->chain->n)
+		return (struct verdict){.kind = MR_PASS};
+	copy = mem_alloc(line.len + 1);
+	if (line.len)
+		memcpy(copy, line.at, line.len);
+	v = run(h, &STEP(unknown, 1, copy, NULL), 0);
+	free(copy);
+	return v;
+}
+
+/* The hooks that have no verdict: everybody who is owed one is called. */
+static void
+tell(struct hooks *h, const char *name, size_t offset)
+{
+	struct scene scene;
+	size_t i;
+
+	for (i = 0; i < h->chain->n; i++) {
+		struct seat *seat = &h->seat[i];
+		union {
+			void *raw;
+			void (*call)(struct mr_call *);
+		} f = {.raw = hook_at(seat->filter, offset)};
+
+		if (!f.raw || !seat->called)
+			continue;
+		open_scene(&scene, h, seat, name);
+		f.call(&scene.call);
+		close_scene(&scene, MR_PASS);
+	}
+}
+
+void
+hooks_reset(struct hooks *h)
+{
+	size_t i;
+
+	if (!h->in_message)
+		return;
+	/* Nobody reads or edits the message any more. */
+	h->facts->message = NULL;
+	tell(h, "reset", offsetof(struct mr_filter, reset));
+	h->in_message = false;
+	for (i = 0; i < h->chain->n; i++)
+		h->seat[i].message = NULL;
+	h->facts->results = NULL;
+	h->facts->results_end = NULL;
+}
+
+void
+hooks_end(struct hooks *h)
+{
+	hooks_reset(h);
+	tell(h, "disconnect", offsetof(struct mr_filter, disconnect));
+}

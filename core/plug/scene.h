@@ -1,0 +1,57 @@
+/*
+ * scene.h - one call of a hook as the host functions see it. Private to
+ * hooks.c and host.c.
+ */
+#ifndef PLUG_SCENE_H
+#define PLUG_SCENE_H
+
+#include "plug/hooks.h"
+
+/* A filter's place in the chain, for one session. */
+struct seat {
+	struct plugin *plugin;
+	const struct mr_filter *filter;
+	void *session, *message;
+	bool called;		/* connect was: disconnect is owed */
+	bool done_session, done_message;
+};
+
+struct hooks {
+	const struct chain *chain;
+	struct facts *facts;
+	struct seat *seat;	/* chain->n of them */
+	bool in_message;
+	char peer_host[SOCK_TEXT], peer_port[8];
+	char local_host[SOCK_TEXT], local_port[8];
+};
+
+struct scene {
+	struct mr_call call;
+	struct hooks *hooks;
+	struct seat *seat;
+	const char *hook;
+	bool is_message;	/* in the message hook: edits are allowed */
+	bool exact;		/* header values bring their own blank */
+	int64_t deadline;	/* clock_mono */
+	struct arena scratch;	/* dies with the call */
+	/* what say() said */
+	int code;
+	char enhanced[12];
+	struct str text;
+	/* to undo */
+	size_t mark;
+	struct envelope envelope;
+	struct result **results_end;
+};
+
+static inline struct scene *
+scene_of(struct mr_call *call)
+{
+	return call->core;
+}
+
+/* Remembers the state that the filter's edits start from. */
+void scene_mark(struct scene *s);
+void scene_undo(struct scene *s);
+
+#endif
