@@ -27,7 +27,7 @@
 void
 stream_init(struct stream *s, int fd)
 {
-	*s = (struct stream){.fd = fd, .deadline = CLOCK_NEVER};
+	*s = (struct stream){.fd = fd, .limit = CLOCK_NEVER};
 }
 
 void
@@ -53,7 +53,7 @@ stream_limit(struct stream *s, int64_t ms, uint32_t min_rate)
 {
 	int64_t now = clock_mono();
 
-	s->deadline = now + ms;
+	s->limit = ms;
 	if (s->min_rate != min_rate || !s->window_start) {
 		s->min_rate = min_rate;
 		s->window_start = now;
@@ -99,6 +99,14 @@ fail_errno(struct stream *s, const char *what)
 
 /* ------------------------------------------------------------- waiting */
 
+/* A public call begins that may wait. */
+static void
+start_call(struct stream *s)
+{
+	if (s->limit != CLOCK_NEVER)
+		s->deadline = clock_mono() + s->limit;
+}
+
 static bool
 is_too_slow(struct stream *s, int64_t now)
 {
@@ -121,7 +129,7 @@ await(struct stream *s, short events)
 
 	for (;;) {
 		now = clock_mono();
-		left = s->deadline == CLOCK_NEVER ? 60000 : s->deadline - now;
+		left = s->limit == CLOCK_NEVER ? 60000 : s->deadline - now;
 		if (left <= 0) {
 			stream_fail(s, ERR_TIMEOUT, "time-out");
 			return false;
@@ -253,8 +261,10 @@ buffered(const struct stream *s)
 struct str
 stream_peek(struct stream *s)
 {
-	if (s->in_at == s->in_end)
+	if (s->in_at == s->in_end) {
+		start_call(s);
 		fill(s, true);
+	}
 	/* A reader that came back for a whole buffer is reading bulk. */
 	if (s->in_at == 0 && s->in_end == s->in_room && s->in_room < IN_LARGE)
 		fill(s, false);
@@ -331,6 +341,7 @@ stream_line(struct stream *s, size_t max, struct str *line)
 	struct str have;
 
 	*line = STR("");
+	start_call(s);
 	for (;;) {
 		have = buffered(s);
 		lf = seen + str_find(str_sub(have, seen, have.len), '\n');
@@ -378,6 +389,7 @@ write_out(struct stream *s, const char *at, size_t n)
 {
 	ssize_t done;
 
+	start_call(s);
 	while (n && !s->failed) {
 		if (s->ssl) {
 			errno = 0;
@@ -480,6 +492,7 @@ handshake(struct stream *s, const struct tls_ctx *ctx, const char *host,
 {
 	int code;
 
+	start_call(s);
 	s->ssl = SSL_new(ctx->ssl);
 	if (!s->ssl || SSL_set_fd(s->ssl, s->fd) != 1) {
 		stream_fail(s, ERR_TLS, "TLS cannot be set up");

@@ -31,7 +31,8 @@ struct stream {
 	uint32_t in_at, in_end, in_room;
 	char *out;
 	uint32_t out_len, out_room;
-	int64_t deadline;	/* clock_mono; CLOCK_NEVER */
+	int64_t limit;		/* ms for one call; CLOCK_NEVER */
+	int64_t deadline;	/* of the call that runs, clock_mono */
 	uint32_t min_rate;	/* bytes a second over windows of 10 s; 0: none */
 	uint32_t window_bytes;
 	int64_t window_start;
@@ -44,7 +45,7 @@ struct stream {
 void stream_init(struct stream *s, int fd);
 /* Flushes nothing; sends close_notify if it can at once; closes. */
 void stream_close(struct stream *s);
-/* The deadline of each following call is now + ms. */
+/* Each following call that has to wait for the peer may take ms. */
 void stream_limit(struct stream *s, int64_t ms, uint32_t min_rate);
 bool stream_failed(const struct stream *s);
 const struct err *stream_error(const struct stream *s);

@@ -31,7 +31,6 @@ struct limits_settings {	/* [limits] */
 	int64_t commands;		/* without mail a session */
 	int64_t connections;		/* a worker */
 	int64_t connections_per_peer;
-	int64_t connections_per_login;
 	int64_t idle_timeout;		/* SMTP between commands, ms */
 	int64_t imap_timeout;		/* IMAP and POP3: 30 min, RFC 9051 5.4 */
 	int64_t command_timeout;	/* rest of a command line */

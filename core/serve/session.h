@@ -55,8 +55,9 @@ struct session {
 	int64_t idle_limit;		/* ms */
 	struct sock_addr peer;		/* the local end: sock_local */
 	char id[12];
+	char peer_key[24];		/* counted in house->peers */
+	enum session_next waiting;	/* DELAY or IDLE while in one, else MORE */
 	bool tls;
-	bool waiting;			/* in SESSION_DELAY or SESSION_IDLE */
 	bool opened;
 };
 

@@ -25,6 +25,5 @@ void watch_add(struct watch *w, struct watch_entry *e, struct guest *g,
 	int64_t mailbox);
 /* After this returns the guest is not woken any more. No-op if not added. */
 void watch_remove(struct watch *w, struct watch_entry *e);
-void watch_free(struct watch *w);
 
 #endif

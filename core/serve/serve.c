@@ -1,0 +1,92 @@
+/*
+ * serve.c - the settings of listeners, limits and SMTP.
+ */
+#include "serve/serve.h"
+
+#define AT(type, field) offsetof(struct type, field)
+#define MINUTE 60000
+#define HOUR (60 * MINUTE)
+
+const struct mr_setting limits_settings_table[] = {
+	{"message_size", MR_SIZE, 0, AT(limits_settings, message_size),
+		"\"50 MB\"", 1000, 4000000000LL, NULL,
+		"Largest message that is taken."},
+	{"memory_message", MR_SIZE, 0, AT(limits_settings, memory_message),
+		"\"64 KiB\"", 0, 64 << 20, NULL, "A message up to this size is "
+		"kept in memory until it is stored, a larger one in a "
+		"temporary file."},
+	{"recipients", MR_INT, 0, AT(limits_settings, recipients), "200", 1,
+		100000, NULL, "Most recipients of one message."},
+	{"errors", MR_INT, 0, AT(limits_settings, errors), "10", 1, 100000,
+		NULL, "Bad commands after which a session is ended."},
+	{"commands", MR_INT, 0, AT(limits_settings, commands), "1000", 1,
+		1000000000, NULL, "Most SMTP commands between two messages."},
+	{"connections", MR_INT, 0, AT(limits_settings, connections), "12000",
+		1, 1000000, NULL, "Most connections of one worker process."},
+	{"connections_per_peer", MR_INT, 0, AT(limits_settings,
+		connections_per_peer), "100", 0, 1000000, NULL, "Of these, "
+		"from one address (IPv6: one /64). 0: no limit. Loopback is "
+		"never limited."},
+	{"idle_timeout", MR_DURATION, 0, AT(limits_settings, idle_timeout),
+		"\"5m\"", 100, 24 * HOUR, NULL,
+		"Longest pause between two SMTP commands."},
+	{"imap_timeout", MR_DURATION, 0, AT(limits_settings, imap_timeout),
+		"\"30m\"", 100, 24 * HOUR, NULL,
+		"Longest pause in an IMAP or POP3 session."},
+	{"command_timeout", MR_DURATION, 0, AT(limits_settings,
+		command_timeout), "\"1m\"", 100, HOUR, NULL, "Longest wait for "
+		"the rest of a command that has begun, and for the client to "
+		"take an answer."},
+	{"data_timeout", MR_DURATION, 0, AT(limits_settings, data_timeout),
+		"\"3m\"", 100, HOUR, NULL,
+		"Longest wait for the next block of a message."},
+	{"min_rate", MR_SIZE, 0, AT(limits_settings, min_rate), "100", 0,
+		1 << 20, NULL, "Bytes a second that a client must send or take "
+		"while a message is on its way. 0: no minimum."},
+	{"auth_delay", MR_DURATION, 0, AT(limits_settings, auth_delay),
+		"\"2s\"", 0, MINUTE, NULL,
+		"Pause after a wrong password. 0s: none."},
+	{"auth_tries", MR_INT, 0, AT(limits_settings, auth_tries), "3", 1,
+		1000, NULL, "Wrong passwords after which a session is ended."},
+	{"received_fields", MR_INT, 0, AT(limits_settings, received_fields),
+		"50", 5, 1000, NULL, "A message with more Received fields "
+		"goes in circles and is refused."},
+	{"cleartext_loopback", MR_BOOL, 0, AT(limits_settings,
+		cleartext_loopback), "true", 0, 0, NULL, "Allow passwords "
+		"without TLS from this machine itself."},
+	MR_SETTINGS_END,
+};
+
+const struct mr_setting smtp_settings_table[] = {
+	{"authserv_id", MR_TEXT, 0, AT(smtp_settings, authserv_id), "\"\"", 0,
+		0, NULL, "Our name in Authentication-Results. Empty: "
+		"hostname."},
+	{"check_sender", MR_BOOL, 0, AT(smtp_settings, check_sender), "true",
+		0, 0, NULL, "An account may send only as its own addresses."},
+	{"relay_networks", MR_LIST, 0, AT(smtp_settings, relay_networks),
+		"[]", 0, 0, NULL, "Networks that may send to other domains "
+		"without a login."},
+	{"remove_headers", MR_LIST, 0, AT(smtp_settings, remove_headers),
+		"[]", 0, 0, NULL, "Header fields that strangers may not bring, "
+		"removed before filters see the message."},
+	{"reverse_dns", MR_BOOL, 0, AT(smtp_settings, reverse_dns), "true", 0,
+		0, NULL, "Look up and confirm the name of each client."},
+	{"dns_timeout", MR_DURATION, 0, AT(smtp_settings, dns_timeout),
+		"\"3s\"", 100, MINUTE, NULL, "Longest wait for that name."},
+	{"filter_timeout", MR_DURATION, 0, AT(smtp_settings, filter_timeout),
+		"\"1m\"", 100, HOUR, NULL, "Time a filter should need for one "
+		"step; more is logged."},
+	MR_SETTINGS_END,
+};
+
+const struct mr_setting listener_settings_table[] = {
+	{"protocol", MR_CHOICE, MR_REQUIRED, AT(listener, protocol), NULL, 0,
+		0, "smtp|submission|imap|pop3", "What is spoken here."},
+	{"address", MR_LIST, MR_REQUIRED, AT(listener, address), NULL, 0, 0,
+		NULL, "Where: \"[::]:25\" (both families), "
+		"\"192.0.2.1:25\" or \"unix:/path\"."},
+	{"tls", MR_CHOICE, 0, AT(listener, tls), "\"starttls\"", 0, 0,
+		"none|starttls|implicit", "TLS never, on the client's wish, or "
+		"from the first byte."},
+	MR_SETTINGS_END,
+};

@@ -1,0 +1,254 @@
+/*
+ * session.c - the life of a connection: accepted on the park's polling
+ * thread, then served turn by turn on its threads.
+ *
+ * A turn takes commands that are already here, up to TURN_MOST, so that one
+ * pipelining client cannot hold a thread; then it flushes, gives memory back
+ * and parks. What a protocol decides (more, delay, idle, end) is turned into
+ * the park's terms here and nowhere else.
+ */
+#include "serve/session.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/enc.h"
+#include "base/log.h"
+#include "net/limit.h"
+
+#define TURN_MOST 16
+#define HANDSHAKE_MS 30000
+
+static struct session *
+session_of(struct guest *g)
+{
+	return (struct session *)((char *)g - offsetof(struct session, guest));
+}
+
+static const struct protocol *
+protocol_of(const struct listener *l)
+{
+	switch (l->protocol) {
+	case SERVE_IMAP:
+		return &imap_protocol;
+	case SERVE_POP3:
+		return &pop3_protocol;
+	default:
+		return &smtp_protocol;
+	}
+}
+
+/* --------------------------------------------------------------- the end */
+
+static void
+leave(struct guest *g)
+{
+	struct session *s = session_of(g);
+
+	if (s->opened)
+		s->protocol->close(s);
+	log_debug("session.end", LOG_S("session", s->id),
+		LOG_N("in", s->stream.bytes_in),
+		LOG_N("out", s->stream.bytes_out),
+		LOG_S("error", stream_failed(&s->stream) ?
+			stream_error(&s->stream)->text : ""));
+	stream_close(&s->stream);
+	if (*s->peer_key)
+		limit_give(s->house->peers, str_from(s->peer_key));
+	arena_free(&s->command);
+	arena_free(&s->arena);
+	free(s);
+}
+
+/* ----------------------------------------------------------------- a turn */
+
+static enum session_next
+open_session(struct session *s)
+{
+	struct err e = {0};
+
+	if (s->listener->tls == SERVE_TLS_IMPLICIT) {
+		stream_limit(&s->stream, HANDSHAKE_MS, 0);
+		if (stream_tls_accept(&s->stream, s->house->tls, &e) < 0) {
+			log_info("session.tls", LOG_S("session", s->id),
+				LOG_S("error", e.text));
+			return SESSION_END;
+		}
+		s->tls = true;
+	}
+	stream_limit(&s->stream, s->house->limits->command_timeout, 0);
+	s->opened = true;
+	return s->protocol->open(s);
+}
+
+static enum session_next
+first_step(struct session *s, unsigned why)
+{
+	enum session_next was = s->waiting;
+
+	if (!s->opened)
+		return open_session(s);
+	stream_limit(&s->stream, s->house->limits->command_timeout, 0);
+	if (why & PARK_WHY_DRAIN) {
+		s->protocol->bye(s, true);
+		return SESSION_END;
+	}
+	s->waiting = SESSION_MORE;
+	if (was != SESSION_MORE)
+		return s->protocol->wake(s, why);
+	if (why == PARK_WHY_TIMER) {
+		s->protocol->bye(s, false);
+		return SESSION_END;
+	}
+	if (!(why & (PARK_WHY_INPUT | PARK_WHY_AGAIN)))
+		return SESSION_MORE;	/* a wake that came late */
+	return s->protocol->turn(s);
+}
+
+static enum park_next
+park_as(struct session *s, enum session_next next)
+{
+	bool all_read;
+
+	arena_reset(&s->command);
+	if (!stream_flush(&s->stream) || next == SESSION_END)
+		return PARK_LEAVE;
+	all_read = stream_release(&s->stream);
+	if (stream_failed(&s->stream))
+		return PARK_LEAVE;
+	s->waiting = next;
+	if (next == SESSION_DELAY)
+		return PARK_TIMER;	/* the protocol set wake_at */
+	if (!all_read)
+		return PARK_READY;
+	if (next == SESSION_MORE)
+		s->guest.wake_at = clock_mono() + s->idle_limit;
+	return PARK_INPUT;
+}
+
+static enum park_next
+serve(struct guest *g, unsigned why)
+{
+	struct session *s = session_of(g);
+	enum session_next next = first_step(s, why);
+	int n = 1;
+
+	while (next == SESSION_MORE && n++ < TURN_MOST &&
+		!stream_failed(&s->stream) &&
+		stream_pending(&s->stream, false)) {
+		arena_reset(&s->command);
+		stream_limit(&s->stream, s->house->limits->command_timeout, 0);
+		next = s->protocol->turn(s);
+	}
+	return park_as(s, next);
+}
+
+/* -------------------------------------------------------------- beginning */
+
+/* Says why and closes, without a session. */
+static void
+turn_away(const struct listener *l, int fd, const char *why)
+{
+	char line[160];
+	int n;
+
+	if (l->protocol == SERVE_IMAP)
+		n = snprintf(line, sizeof line, "* BYE [LIMIT] %s\r\n", why);
+	else if (l->protocol == SERVE_POP3)
+		n = snprintf(line, sizeof line, "-ERR [SYS/TEMP] %s\r\n", why);
+	else
+		n = snprintf(line, sizeof line, "421 4.7.0 %s\r\n", why);
+	if (l->tls != SERVE_TLS_IMPLICIT && n > 0 &&
+		write(fd, line, (size_t)n) < 0)
+		n = 0;		/* it is gone: so be it */
+	close(fd);
+}
+
+static bool
+count_peer(struct session *s)
+{
+	const struct limits_settings *l = s->house->limits;
+	char text[SOCK_TEXT];
+	struct str key;
+
+	if (!l->connections_per_peer || sock_is_loopback(&s->peer))
+		return true;
+	key = limit_peer_key(&s->peer, text);
+	if (key.len >= sizeof s->peer_key || !limit_take(s->house->peers, key,
+		(uint32_t)l->connections_per_peer))
+		return false;
+	memcpy(s->peer_key, text, key.len + 1);
+	return true;
+}
+
+static void
+begin(struct listener *l, int fd, const struct sock_addr *peer)
+{
+	struct session *s = mem_alloc(sizeof *s);
+	char text[SOCK_TEXT];
+
+	s->listener = l;
+	s->house = l->house;
+	s->protocol = protocol_of(l);
+	s->peer = *peer;
+	s->waiting = SESSION_MORE;
+	s->idle_limit = l->protocol == SERVE_IMAP || l->protocol == SERVE_POP3 ?
+		s->house->limits->imap_timeout :
+		s->house->limits->idle_timeout;
+	s->guest = (struct guest){.fd = fd, .wake_at = CLOCK_NEVER,
+		.serve = serve, .leave = leave};
+	arena_init(&s->arena);
+	arena_init(&s->command);
+	enc_random_word(s->id, 10);
+	sock_text(peer, text);
+	if (!count_peer(s)) {
+		log_info("session.refused", LOG_S("peer", text),
+			LOG_S("listener", l->name),
+			LOG_S("reason", "too many connections of this peer"));
+		turn_away(l, fd, "too many connections from your address");
+		free(s);
+		return;
+	}
+	log_debug("session.start", LOG_S("session", s->id),
+		LOG_S("peer", text), LOG_S("listener", l->name));
+	stream_init(&s->stream, fd);
+	if (park_add(s->house->park, &s->guest))
+		return;
+	if (*s->peer_key)
+		limit_give(s->house->peers, str_from(s->peer_key));
+	turn_away(l, fd, "too many connections, try again later");
+	free(s);
+}
+
+void
+session_accept(void *listener, int fd)
+{
+	struct sock_addr peer;
+	struct err e = {0};
+	int got, n = 0;
+
+	/* A few at a time: other listeners wait on this thread too. */
+	while (n++ < 16 && (got = sock_accept(fd, &peer, &e)) >= 0)
+		begin(listener, got, &peer);
+	if (n <= 16 && e.sys != EAGAIN)
+		log_error("session.accept", LOG_S("error", e.text));
+}
+
+int
+session_start_tls(struct session *s, struct err *e)
+{
+	/* What was sent in the clear behind STARTTLS was not protected. */
+	stream_discard_input(&s->stream);
+	stream_limit(&s->stream, HANDSHAKE_MS, 0);
+	if (stream_tls_accept(&s->stream, s->house->tls, e) < 0)
+		return -1;
+	s->tls = true;
+	return 0;
+}
+
+bool
+session_is_private(const struct session *s)
+{
+	return s->tls || (s->house->limits->cleartext_loopback &&
+		sock_is_loopback(&s->peer));
+}

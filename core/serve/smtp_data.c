@@ -1,0 +1,352 @@
+/*
+ * smtp_data.c - DATA to 250: read, clean, stamp, filter, route again, store.
+ *
+ * Order of the stations of a message, top to bottom:
+ *	receive     the bytes, strictly delimited
+ *	clean       what strangers may not bring (forged results, Bcc)
+ *	complete    what submission clients leave out (Date, Message-ID)
+ *	filter      the chain's message hooks, with their edits
+ *	route       recipients that filters added
+ *	stamp       Received, Authentication-Results, Return-Path
+ *	submit      one durable commit; only then 250
+ */
+#include "base/clock.h"
+#include "base/enc.h"
+#include "base/log.h"
+#include "mail/header.h"
+#include "queue/submit.h"
+#include "serve/smtp.h"
+#include "serve/smtp_body.h"
+
+/* --------------------------------------------------------------- receive */
+
+static struct reply
+body_refusal(struct smtp *k, enum smtp_body fault, const struct err *e)
+{
+	switch (fault) {
+	case SMTP_BODY_OK:
+		return (struct reply){0};
+	case SMTP_BODY_TOO_LARGE:
+		return reply_printf(&k->session->command, 552, "5.3.4",
+			"Message is larger than %lld bytes, the limit here",
+			(long long)k->house->limits->message_size);
+	case SMTP_BODY_BARE:
+		return REPLY(550, "5.6.0", "Lines must end in CR LF and hold "
+			"no other CR or LF (RFC 5321 2.3.8)");
+	case SMTP_BODY_NUL:
+		return REPLY(550, "5.6.0", "The message holds a NUL byte");
+	case SMTP_BODY_SPOOL:
+		log_error("smtp.spool", LOG_S("session", k->session->id),
+			LOG_S("error", e->text));
+		return REPLY(452, "4.3.1", "No room for the message now");
+	default:
+		k->quit = true;
+		return (struct reply){0};
+	}
+}
+
+static struct reply
+receive(struct smtp *k, struct message *m)
+{
+	const struct limits_settings *l = k->house->limits;
+	struct stream *s = &k->session->stream;
+	struct err e = {0};
+	enum smtp_body got;
+
+	stream_puts(s, "354 End data with <CR><LF>.<CR><LF>\r\n");
+	if (!stream_flush(s)) {
+		k->quit = true;
+		return (struct reply){0};
+	}
+	/* A window of the deadline for each block: the rate bounds the
+	 * whole. */
+	stream_limit(s, l->data_timeout, (uint32_t)l->min_rate);
+	got = smtp_body_read(s, m, (uint64_t)l->message_size, &e);
+	stream_limit(s, l->command_timeout, 0);
+	if (got == SMTP_BODY_OK && message_seal(m, &e) < 0)
+		got = SMTP_BODY_SPOOL;
+	return body_refusal(k, got, &e);
+}
+
+/* ------------------------------------------------------ clean, complete */
+
+static bool
+is_forged_result(struct smtp *k, const struct message_field *f)
+{
+	struct str value, id;
+	size_t n = 0;
+
+	if (!str_iis(f->name, "Authentication-Results"))
+		return false;
+	value = header_unfold(&k->session->command, f->value);
+	while (n < value.len && value.at[n] != ';' && !is_blank(value.at[n]))
+		n++;
+	id = str_sub(value, 0, n);
+	return str_iis(id, k->facts.authserv_id);
+}
+
+static bool
+is_unwanted(struct smtp *k, const struct message_field *f)
+{
+	const struct mr_list *l = &k->house->smtp->remove_headers;
+	size_t i;
+
+	if (k->is_submission)
+		return str_iis(f->name, "Bcc");
+	for (i = 0; i < l->n; i++)
+		if (str_iis(f->name, l->item[i]))
+			return true;
+	return is_forged_result(k, f);
+}
+
+static struct reply
+clean(struct smtp *k, struct message *m)
+{
+	struct message_field f;
+	size_t i = 0, received = 0;
+
+	while (message_field(m, i, &f)) {
+		if (str_iis(f.name, "Received"))
+			received++;
+		if (!is_unwanted(k, &f) ||
+			message_remove(m, "core", f.id) < 0)
+			i++;
+	}
+	if (received <= (size_t)k->house->limits->received_fields)
+		return (struct reply){0};
+	return REPLY(554, "5.4.6", "Too many Received fields: the message "
+		"goes in circles");
+}
+
+/* RFC 6409 8.1, 8.2. */
+static void
+complete(struct smtp *k, struct message *m)
+{
+	struct message_field f;
+	char date[40], id[25];
+
+	if (!k->is_submission)
+		return;
+	if (!message_find(m, STR("Date"), 0, &f)) {
+		clock_mail_date(clock_wall(), date);
+		message_insert(m, "core", SIZE_MAX, STR("Date"),
+			str_from(date), true);
+	}
+	if (!message_find(m, STR("Message-ID"), 0, &f)) {
+		enc_random_word(id, 24);
+		message_insert(m, "core", SIZE_MAX, STR("Message-ID"),
+			str_from(arena_printf(&k->message, "<%s@%s>", id,
+			k->house->hostname)), true);
+	}
+}
+
+/* ---------------------------------------------------------- filter, route */
+
+/* Recipients that filters added are routed as if the client had named them,
+ * but may lead anywhere: the admin chose the filter. */
+static struct reply
+route_added(struct smtp *k, struct submit_rcpt *out, size_t *n)
+{
+	struct envelope *e = &k->envelope;
+	size_t i;
+
+	for (i = 0; i < e->n_rcpt; i++) {
+		struct envelope_rcpt *r = &e->rcpt[i];
+		struct route_target *targets = NULL;
+
+		if (r->removed)
+			continue;
+		if (r->added) {
+			enum route_answer a = route_resolve(k->house->plugins,
+				&k->message, r->address, 0, &targets);
+
+			if (a != ROUTE_LOCAL && a != ROUTE_REMOTE)
+				return REPLY(451, "4.3.0", "A recipient that "
+					"a filter added cannot be reached");
+		} else {
+			targets = k->rcpt[i].targets;
+		}
+		out[(*n)++] = (struct submit_rcpt){.address = r->address,
+			.targets = targets};
+	}
+	return (struct reply){0};
+}
+
+/* ----------------------------------------------------------------- stamp */
+
+/* RFC 5321 4.4, with the comment fields of common practice. */
+static void
+stamp_received(struct smtp *k, struct message *m)
+{
+	const struct facts *f = &k->facts;
+	char peer[SOCK_TEXT], date[40], tls[120] = "";
+	struct envelope_rcpt *only = k->envelope.n_rcpt == 1 ?
+		&k->envelope.rcpt[0] : NULL;
+	bool is_v6;
+
+	sock_host(&f->peer, peer);
+	is_v6 = strchr(peer, ':') != NULL;
+	clock_mail_date(clock_wall(), date);
+	if (*f->tls.version)
+		snprintf(tls, sizeof tls, "\r\n\t(%s %s %d bits)",
+			f->tls.version, f->tls.cipher, f->tls.bits);
+	message_own(m, "Received", str_from(arena_printf(&k->message,
+		"from %.*s (%.*s%s[%s%s])%s\r\n\tby %s (Mailroom) with %s id "
+		"%s%s%.*s%s;\r\n\t%s", STR_ARGS(f->helo),
+		STR_ARGS(f->peer_name), f->peer_name.len ? " " : "",
+		is_v6 ? "IPv6:" : "", peer, tls, f->hostname, f->protocol,
+		f->queue_id, only ? "\r\n\tfor <" : "",
+		only ? (int)only->address.len : 0,
+		only ? only->address.at : "", only ? ">" : "", date)));
+}
+
+static void
+stamp_results(struct smtp *k, struct message *m)
+{
+	const struct result *r = k->facts.results;
+	struct buf b;
+
+	if (!r)
+		return;
+	buf_init(&b, 65536);
+	buf_adds(&b, k->facts.authserv_id);
+	for (; r; r = r->next) {
+		buf_addf(&b, ";\r\n\t%s=%s", r->method, r->value);
+		if (r->reason)
+			buf_addf(&b, " (%s)", r->reason);
+		if (r->props)
+			buf_addf(&b, " %s", r->props);
+	}
+	message_own(m, "Authentication-Results",
+		arena_str(&k->message, buf_str(&b)));
+	buf_free(&b);
+}
+
+/* Return-Path is of final delivery (RFC 5321 4.4). All recipients share one
+ * copy of the bytes, so it is written when all of them end here. */
+static void
+stamp_return_path(struct smtp *k, struct message *m,
+	const struct submit_rcpt *rcpt, size_t n)
+{
+	const struct route_target *t;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (!rcpt[i].targets)
+			return;
+		for (t = rcpt[i].targets; t; t = t->next)
+			if (!t->account)
+				return;
+	}
+	message_own(m, "Return-Path", str_from(arena_printf(&k->message,
+		"<%.*s>", STR_ARGS(k->envelope.sender))));
+}
+
+/* ---------------------------------------------------------------- submit */
+
+static void
+log_message(struct smtp *k, struct message *m, size_t n_rcpt,
+	const char *what, const char *detail)
+{
+	char peer[SOCK_TEXT];
+
+	sock_host(&k->session->peer, peer);
+	log_info("smtp.message", LOG_S("session", k->session->id),
+		LOG_S("message", k->facts.queue_id), LOG_S("peer", peer),
+		LOG_S("account", k->account),
+		LOG_STR("from", k->envelope.sender),
+		LOG_N("rcpts", n_rcpt), LOG_N("size", message_raw_length(m)),
+		LOG_S("result", what), LOG_S("detail", detail));
+}
+
+static struct reply
+store_refusal(struct smtp *k, const struct err *e)
+{
+	log_error("smtp.store", LOG_S("session", k->session->id),
+		LOG_S("message", k->facts.queue_id), LOG_S("error", e->text));
+	if (e->kind == ERR_FULL)
+		return REPLY(452, "4.3.1", "No room for the message now");
+	if (e->kind == ERR_REFUSED)
+		return REPLY(452, "4.2.2", "A mailbox is full");
+	return REPLY(451, "4.3.0", "The message cannot be stored now");
+}
+
+static struct reply
+submit(struct smtp *k, struct message *m)
+{
+	struct submit_rcpt *rcpt = arena_alloc(&k->message,
+		(k->envelope.n_rcpt + 1) * sizeof *rcpt);
+	const struct verdict *aside = &k->set_aside;
+	char peer[SOCK_TEXT];
+	struct submit s = {.trace = k->facts.queue_id,
+		.sender = k->envelope.sender, .rcpt = rcpt,
+		.now_ms = clock_wall(), .lifetime_ms = k->house->queue_lifetime};
+	struct err e = {0};
+	struct reply r;
+
+	r = route_added(k, rcpt, &s.n_rcpt);
+	if (r.code)
+		return r;
+	if (aside->kind == MR_QUARANTINE) {
+		s.held_by = aside->by;
+		s.held_reason = aside->reason;
+	} else if (aside->kind == MR_DISCARD) {
+		s.discarded_by = aside->by;
+	} else if (!s.n_rcpt) {
+		s.discarded_by = "filters removed every recipient";
+	}
+	sock_host(&k->session->peer, peer);
+	s.origin = arena_printf(&k->message, "smtp %s%s%s", peer,
+		*k->account ? " " : "", k->account);
+	stamp_received(k, m);
+	stamp_results(k, m);
+	stamp_return_path(k, m, rcpt, s.n_rcpt);
+	if (submit_message(&s, m, &k->house->store, &k->message, &e) < 0)
+		return store_refusal(k, &e);
+	log_message(k, m, s.n_rcpt, s.discarded_by ? "discarded" :
+		s.held_by ? "held" : "accepted", aside->by ? aside->by : "");
+	return reply_printf(&k->session->command, 250, "2.0.0",
+		"Ok: queued as %s", k->facts.queue_id);
+}
+
+static struct reply
+finish(struct smtp *k, struct message *m)
+{
+	struct reply r = clean(k, m);
+
+	if (r.code)
+		return r;
+	complete(k, m);
+	k->facts.message = m;
+	r = smtp_judge(k, hooks_message(k->hooks));
+	k->facts.message = NULL;
+	return r.code ? r : submit(k, m);
+}
+
+struct reply
+smtp_data(struct smtp *k, struct str args)
+{
+	struct message *m;
+	struct reply r;
+
+	(void)args;
+	if (!envelope_count(&k->envelope))
+		return REPLY(554, "5.5.1", "No valid recipients");
+	r = smtp_judge(k, hooks_data(k->hooks));
+	if (r.code)
+		goto out;
+	m = message_new(&k->message, arena_printf(&k->message, "%s/tmp",
+		k->house->data), (size_t)k->house->limits->memory_message);
+	r = receive(k, m);
+	if (!r.code && !k->quit)
+		r = finish(k, m);
+	if (r.code && r.code != 250)
+		log_message(k, m, envelope_count(&k->envelope), "refused",
+			arena_cstr(&k->message, r.text));
+	message_free(m);
+out:
+	/* Its text may live in the message's arena, which ends here. */
+	r.text = arena_str(&k->session->command, r.text);
+	smtp_reset(k);
+	return r;
+}

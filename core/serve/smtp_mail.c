@@ -1,0 +1,332 @@
+/*
+ * smtp_mail.c - MAIL and RCPT (RFC 5321 4.1.1.2, 4.1.1.3) with their
+ * parameters, and the rules of who may send where.
+ *
+ * No open relay: a recipient elsewhere is taken only from a login or from
+ * smtp.relay_networks. The address is split at its last '@' and nothing in
+ * the local part ('%', '!', a quoted '@') is ever interpreted as a route.
+ */
+#include "base/clock.h"
+#include "base/enc.h"
+#include "mail/addr.h"
+#include "serve/smtp.h"
+
+#define PARAMS_MOST 20
+
+void
+smtp_reset(struct smtp *k)
+{
+	hooks_reset(k->hooks);
+	k->in_mail = false;
+	k->facts.envelope = NULL;
+	k->facts.queue_id[0] = '\0';
+	k->rcpt = NULL;
+	k->rcpt_room = 0;
+	k->set_aside = (struct verdict){.kind = MR_PASS};
+	arena_reset(&k->message);
+}
+
+struct reply
+smtp_judge(struct smtp *k, struct verdict v)
+{
+	if (v.reply.code)
+		return v.reply;
+	/* A discard outranks a quarantine; the first of a kind counts. */
+	if (v.kind == MR_DISCARD && k->set_aside.kind != MR_DISCARD)
+		k->set_aside = v;
+	else if (v.kind == MR_QUARANTINE && k->set_aside.kind == MR_PASS)
+		k->set_aside = v;
+	return (struct reply){0};
+}
+
+/* A time and randomness, so that ids sort and never repeat. */
+static void
+make_queue_id(char out[20])
+{
+	static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+	uint64_t t = (uint64_t)clock_wall();
+	char random[6];
+	int i;
+
+	enc_random_word(random, 5);
+	for (i = 8; i >= 0; i--) {
+		out[i] = digits[t & 31];
+		t >>= 5;
+	}
+	for (i = 0; i < 5; i++)
+		out[9 + i] = to_upper(random[i]);
+	out[14] = '\0';
+}
+
+/* ------------------------------------------------------------------ MAIL */
+
+static struct reply
+param_size(struct smtp *k, struct str value)
+{
+	uint64_t n;
+
+	if (!str_u64(value, INT64_MAX, &n))
+		return REPLY(501, "5.5.4", "SIZE must be a number");
+	if (n > (uint64_t)k->house->limits->message_size)
+		return reply_printf(&k->session->command, 552, "5.3.4",
+			"Message is larger than %lld bytes, the limit here",
+			(long long)k->house->limits->message_size);
+	k->envelope.declared_size = n;
+	return (struct reply){0};
+}
+
+static struct reply
+param_body(struct smtp *k, struct str value)
+{
+	if (!str_iis(value, "7BIT") && !str_iis(value, "8BITMIME"))
+		return REPLY(501, "5.5.4", "BODY must be 7BIT or 8BITMIME");
+	k->envelope.body_8bit = str_iis(value, "8BITMIME");
+	return (struct reply){0};
+}
+
+/* RFC 4954 section 5: taken, and not trusted further than to be noted. */
+static struct reply
+param_auth(struct smtp *k, struct str value)
+{
+	(void)k;
+	return value.len && value.len <= 500 ? (struct reply){0} :
+		REPLY(501, "5.5.4", "AUTH needs a value");
+}
+
+static const struct {
+	const char *name;
+	struct reply (*run)(struct smtp *k, struct str value);
+} mail_params[] = {
+	{"SIZE", param_size}, {"BODY", param_body}, {"AUTH", param_auth},
+};
+
+static struct reply
+mail_param(struct smtp *k, struct str name, struct str value, unsigned *seen)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof mail_params / sizeof *mail_params; i++) {
+		if (!str_iis(name, mail_params[i].name))
+			continue;
+		if (*seen & 1u << i)
+			return REPLY(501, "5.5.4", "Parameter given twice");
+		*seen |= 1u << i;
+		return mail_params[i].run(k, value);
+	}
+	return reply_printf(&k->session->command, 555, "5.5.4",
+		"Parameter %.*s is not known here",
+		(int)(name.len > 40 ? 40 : name.len), name.at);
+}
+
+static struct reply
+take_mail_params(struct smtp *k, struct str rest)
+{
+	struct str word, value, name;
+	unsigned seen = 0;
+	struct reply r;
+	int n = 0;
+
+	while ((word = str_word(&rest)).len) {
+		value = word;
+		name = str_cut(&value, '=');
+		if (!k->esmtp || n++ == PARAMS_MOST)
+			return REPLY(555, "5.5.4", "Parameters not taken");
+		r = mail_param(k, name, value, &seen);
+		if (r.code)
+			return r;
+	}
+	return (struct reply){0};
+}
+
+/* May this login use this sender? */
+static struct reply
+check_owner(struct smtp *k, struct str sender)
+{
+	int may;
+
+	if (!*k->account || !k->house->smtp->check_sender || !sender.len)
+		return (struct reply){0};
+	may = route_may_send(k->house->plugins, k->account, sender);
+	if (may == 1)
+		return (struct reply){0};
+	if (may < 0)
+		return REPLY(451, "4.3.0", "Cannot check your sender address "
+			"now");
+	return reply_printf(&k->session->command, 553, "5.7.1",
+		"%s may not send as %.*s", k->account, STR_ARGS(sender));
+}
+
+static struct reply
+begin_mail(struct smtp *k, struct addr *from, struct str rest)
+{
+	struct reply r;
+
+	arena_reset(&k->message);
+	envelope_init(&k->envelope, &k->message);
+	k->envelope.sender = arena_str(&k->message, from->full);
+	k->envelope.sender_args = arena_str(&k->message,
+		str_trim_blank(rest));
+	r = take_mail_params(k, rest);
+	if (r.code)
+		return r;
+	r = check_owner(k, from->full);
+	if (r.code)
+		return r;
+	make_queue_id(k->facts.queue_id);
+	k->facts.envelope = &k->envelope;
+	return smtp_judge(k, hooks_mail(k->hooks));
+}
+
+struct reply
+smtp_mail(struct smtp *k, struct str args)
+{
+	struct addr from;
+	struct str rest;
+	struct reply r;
+
+	if (k->is_submission && !*k->account)
+		return REPLY(530, "5.7.0", "Authentication required");
+	if (k->refused.code)	/* by a filter at HELO */
+		return k->refused;
+	if (!str_istarts(args, "FROM:"))
+		return REPLY(501, "5.5.4", "Syntax: MAIL FROM:<address>");
+	args = str_trim_blank(str_sub(args, 5, args.len));
+	if (!addr_parse_path(args, true, false, &from, &rest))
+		return REPLY(501, "5.1.7", "Bad sender address");
+	if (from.is_utf8)
+		return REPLY(553, "5.6.7", "Internationalised addresses are "
+			"not taken here");
+	r = begin_mail(k, &from, rest);
+	if (r.code) {
+		/* Its text may live in the message's arena. */
+		r.text = arena_str(&k->session->command, r.text);
+		smtp_reset(k);
+		return r;
+	}
+	k->in_mail = true;
+	k->commands = 0;
+	return REPLY(250, "2.1.0", "Ok");
+}
+
+/* ------------------------------------------------------------------ RCPT */
+
+static bool
+may_relay(const struct smtp *k)
+{
+	size_t i;
+
+	if (*k->account)
+		return true;
+	for (i = 0; i < k->house->n_relay_net; i++)
+		if (sock_in_net(&k->session->peer, &k->house->relay_net[i]))
+			return true;
+	return false;
+}
+
+struct reply
+smtp_route(struct smtp *k, struct str address, uint64_t size,
+	struct route_target **targets)
+{
+	struct arena *a = &k->session->command;
+
+	*targets = NULL;
+	switch (route_resolve(k->house->plugins, &k->message, address, size,
+		targets)) {
+	case ROUTE_LOCAL:
+		return (struct reply){0};
+	case ROUTE_REMOTE:
+		if (may_relay(k))
+			return (struct reply){0};
+		return reply_printf(a, 550, "5.7.1",
+			"Mail for %.*s is not relayed here", STR_ARGS(address));
+	case ROUTE_UNKNOWN_USER:
+		return reply_printf(a, 550, "5.1.1",
+			"There is no %.*s here", STR_ARGS(address));
+	case ROUTE_OVER_QUOTA:
+		return reply_printf(a, 452, "4.2.2",
+			"The mailbox of %.*s is full", STR_ARGS(address));
+	case ROUTE_DISABLED:
+		return reply_printf(a, 550, "5.2.1",
+			"The account %.*s is disabled", STR_ARGS(address));
+	default:
+		return REPLY(451, "4.3.0", "Cannot look the recipient up now");
+	}
+}
+
+/* DSN parameters are not offered (RFC 3461 4): any parameter is refused. */
+static struct reply
+check_rcpt(struct smtp *k, struct addr *to, struct str rest,
+	struct route_target **targets)
+{
+	if (str_trim_blank(rest).len)
+		return REPLY(555, "5.5.4", "Parameters of RCPT are not known "
+			"here");
+	if (to->is_utf8)
+		return REPLY(553, "5.6.7", "Internationalised addresses are "
+			"not taken here");
+	if (envelope_count(&k->envelope) >=
+		(size_t)k->house->limits->recipients)
+		return REPLY(452, "4.5.3", "Too many recipients; send the "
+			"rest in another message");
+	return smtp_route(k, to->full, k->envelope.declared_size, targets);
+}
+
+static void
+keep_rcpt(struct smtp *k, size_t index, struct route_target *targets)
+{
+	struct smtp_rcpt *old = k->rcpt;
+
+	if (index >= k->rcpt_room) {
+		size_t room = k->rcpt_room ? k->rcpt_room * 2 : 4;
+
+		k->rcpt = arena_alloc(&k->message, room * sizeof *k->rcpt);
+		if (k->rcpt_room)
+			memcpy(k->rcpt, old, k->rcpt_room * sizeof *old);
+		k->rcpt_room = room;
+	}
+	k->rcpt[index].targets = targets;
+}
+
+/* Filters hear of each recipient, those that are refused included. */
+static struct reply
+ask_filters(struct smtp *k, size_t index, const struct reply *refused,
+	const struct route_target *targets)
+{
+	struct verdict v;
+
+	k->facts.rcpt_mailer = refused->code ? "error" :
+		targets ? "local" : "relay";
+	v = hooks_rcpt(k->hooks, index, refused->code ? refused : NULL);
+	k->facts.rcpt_mailer = "";
+	return refused->code ? *refused : smtp_judge(k, v);
+}
+
+struct reply
+smtp_rcpt(struct smtp *k, struct str args)
+{
+	struct route_target *targets = NULL;
+	struct addr to;
+	struct str rest, full;
+	struct reply r;
+	size_t i;
+
+	if (!str_istarts(args, "TO:"))
+		return REPLY(501, "5.5.4", "Syntax: RCPT TO:<address>");
+	args = str_trim_blank(str_sub(args, 3, args.len));
+	if (!addr_parse_path(args, false, true, &to, &rest))
+		return REPLY(501, "5.1.3", "Bad recipient address");
+	full = to.full;
+	if (!to.domain.len)	/* <postmaster>, RFC 5321 4.5.1 */
+		full = str_from(arena_printf(&k->message, "postmaster@%s",
+			k->house->hostname));
+	to.full = full;
+	r = check_rcpt(k, &to, rest, &targets);
+	i = envelope_add(&k->envelope, full, str_trim_blank(rest));
+	r = ask_filters(k, i, &r, targets);
+	if (r.code) {
+		k->envelope.n_rcpt--;
+		return r;
+	}
+	keep_rcpt(k, i, targets);
+	return REPLY(250, "2.1.5", "Ok");
+}

@@ -1,0 +1,96 @@
+/*
+ * watch.c - sessions that wait for a change of a mailbox.
+ *
+ * w->lock guards the list of waiting entries and is held while guests are
+ * woken, so that a session that has removed its entry is never woken after.
+ * park_wake takes the park's lock inside ours; nothing does it the other way
+ * round.
+ */
+#include "serve/watch.h"
+
+#include <pthread.h>
+
+#include "base/arena.h"
+
+#define BUCKETS 1024
+
+struct watch {
+	pthread_mutex_t lock;
+	struct park *park;
+	struct watch_entry *bucket[BUCKETS];
+};
+
+static struct watch_entry **
+bucket_of(struct watch *w, int64_t mailbox)
+{
+	return &w->bucket[(uint64_t)mailbox % BUCKETS];
+}
+
+/* From the store's thread. Mailbox 0: any may have changed. */
+static void
+changed(void *arg, const struct mr_change *c)
+{
+	struct watch *w = arg;
+	struct watch_entry *e;
+	size_t i;
+
+	if (c->kind != MR_CHANGE_MAILBOX)
+		return;
+	pthread_mutex_lock(&w->lock);
+	for (i = 0; i < BUCKETS; i++) {
+		if (c->id && &w->bucket[i] != bucket_of(w, c->id))
+			continue;
+		for (e = w->bucket[i]; e; e = e->next)
+			if (!c->id || e->mailbox == c->id)
+				park_wake(w->park, e->guest);
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+struct watch *
+watch_new(const struct store *s, struct park *p, struct err *e)
+{
+	struct watch *w = mem_alloc(sizeof *w);
+	struct mr_error me = {{0}};
+
+	pthread_mutex_init(&w->lock, NULL);
+	w->park = p;
+	if (store_result(s->op->watch(s->self, changed, w, &me), &me, e) == 0)
+		return w;
+	free(w);
+	return NULL;
+}
+
+void
+watch_add(struct watch *w, struct watch_entry *e, struct guest *g,
+	int64_t mailbox)
+{
+	struct watch_entry **at;
+
+	pthread_mutex_lock(&w->lock);
+	e->guest = g;
+	e->mailbox = mailbox;
+	at = bucket_of(w, mailbox);
+	e->prev = NULL;
+	e->next = *at;
+	if (*at)
+		(*at)->prev = e;
+	*at = e;
+	pthread_mutex_unlock(&w->lock);
+}
+
+void
+watch_remove(struct watch *w, struct watch_entry *e)
+{
+	pthread_mutex_lock(&w->lock);
+	if (e->guest) {
+		if (e->prev)
+			e->prev->next = e->next;
+		else
+			*bucket_of(w, e->mailbox) = e->next;
+		if (e->next)
+			e->next->prev = e->prev;
+		e->guest = NULL;
+	}
+	pthread_mutex_unlock(&w->lock);
+}
