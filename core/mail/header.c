@@ -103,34 +103,59 @@ header_unfold(struct arena *a, struct str value)
 	return str_trim_blank(str_of(at, n));
 }
 
-/* The fold at s[i] (a line end, further ones and the blanks between and
- * behind) in its sent form. Returns what it takes. */
+/* Length of the line end at the head of s, or 0. */
 static size_t
-add_fold(struct buf *out, struct str s)
+line_end_length(struct str s)
 {
-	size_t i = 0, blanks = 0;
+	return str_starts(s, "\r\n") ? 2 : str_starts(s, "\n") ? 1 : 0;
+}
 
-	while (i < s.len && (is_blank(s.at[i]) || s.at[i] == '\r' ||
-	    s.at[i] == '\n')) {
-		blanks = is_blank(s.at[i]) ? blanks + 1 : 0;
-		i++;
+/* Length of what becomes one blank: a lone CR or a NUL, too. */
+static size_t
+blank_length(struct str s)
+{
+	if (s.len == 0 || line_end_length(s) > 0)
+		return 0;
+	return is_blank(s.at[0]) || s.at[0] == '\r' || s.at[0] == '\0';
+}
+
+static void
+add_blanks(struct buf *out, struct str s)
+{
+	size_t i;
+
+	for (i = 0; i < s.len; i++)
+		buf_addc(out, s.at[i] == '\t' ? '\t' : ' ');
+}
+
+/* The white space at the head of s in its sent form: blanks, or what stands
+ * before its first line end, CRLF and the blanks behind the last one; nothing
+ * if the value ends there. Returns what it takes. */
+static size_t
+add_white(struct buf *out, struct str s)
+{
+	size_t i = 0, first = SIZE_MAX, last = 0, end;
+
+	for (;;) {
+		struct str rest = str_sub(s, i, s.len);
+
+		end = line_end_length(rest);
+		if (end == 0 && blank_length(rest) == 0)
+			break;
+		if (end > 0 && first == SIZE_MAX)
+			first = i;
+		i += end > 0 ? end : 1;
+		if (end > 0)
+			last = i;
 	}
 	if (i == s.len)
 		return i;
-	buf_adds(out, "\r\n");
-	if (blanks == 0)
-		buf_addc(out, '\t');
-	buf_add(out, s.at + i - blanks, blanks);
+	if (first != SIZE_MAX) {
+		add_blanks(out, str_sub(s, 0, first));
+		buf_adds(out, last < i ? "\r\n" : "\r\n\t");
+	}
+	add_blanks(out, str_sub(s, last, i - last));
 	return i;
-}
-
-static size_t
-add_value_byte(struct buf *out, struct str s)
-{
-	if (s.at[0] == '\n' || str_starts(s, "\r\n"))
-		return add_fold(out, s);
-	buf_addc(out, s.at[0] == '\0' || s.at[0] == '\r' ? ' ' : s.at[0]);
-	return 1;
 }
 
 struct str
@@ -138,16 +163,20 @@ header_normalise(struct arena *a, struct str value, bool leading)
 {
 	struct buf out;
 	struct str clean;
-	size_t i = 0;
+	size_t i = 0, n;
 
 	buf_init(&out, BUF_NO_CAP);
 	if (leading)
 		buf_addc(&out, ' ');
-	while (i < value.len)
-		i += add_value_byte(&out, str_sub(value, i, value.len));
+	while (i < value.len) {
+		n = add_white(&out, str_sub(value, i, value.len));
+		i += n;
+		if (n == 0)
+			buf_addc(&out, value.at[i++]);
+	}
 	clean = buf_str(&out);
-	while (clean.len > 0 && is_blank(clean.at[clean.len - 1]))
-		clean.len--;
+	if (leading && clean.len == 1)
+		clean.len = 0;
 	clean = arena_str(a, clean);
 	buf_free(&out);
 	return clean;

@@ -190,6 +190,10 @@ static const struct {
 	{STR("a\0b"), true, " a b"},
 	{STR("a\r\r\nb"), true, " a \r\n\tb"},
 	{STR("\n\nb"), true, " \r\n\tb"},
+	{STR("a\n\0\r\0"), true, " a"},
+	{STR("a \t\n b"), true, " a \t\r\n b"},
+	{STR("a\n \0b"), true, " a\r\n  b"},
+	{STR(" \0\r\n"), true, ""},
 	{STR("\xff"), true, " \xff"},
 };
 
