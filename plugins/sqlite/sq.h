@@ -1,0 +1,238 @@
+/*
+ * sq.h - what the files of the sqlite plugin share.
+ *
+ * One database holds metadata and small bodies; larger bodies stand in
+ * append-only segment files beside it (segment.c). A process has one writing
+ * connection, owned by one thread (writer.c), which takes all changes that
+ * wait into one transaction and one flush, and a pool of read-only
+ * connections (db.c). Writers of several processes take turns by a lock on
+ * DATA/sqlite/writer.lock, which the kernel releases when a holder dies.
+ */
+#ifndef SQLITE_SQ_H
+#define SQLITE_SQ_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mailroom/store.h>
+
+struct sq_db;		/* a connection with its prepared statements */
+struct sq_writer;	/* the writing thread */
+struct sq_pool;		/* reading connections */
+struct sq_segments;	/* segment files of this process, open ones to read */
+struct sq_watch;	/* hints in and out */
+struct sq_logins;	/* passwords that were right a moment ago */
+
+/* The plugin's config: settings, then what open makes. */
+struct sq {
+	const char *folder;	/* "": DATA/sqlite */
+	int64_t body_in_row;	/* bodies up to this many bytes in the database */
+	int64_t segment_size;
+	int64_t keep_removed;	/* ms until the body of a removed message goes */
+	const char *tag;	/* characters that divide user and tag, "+" */
+	bool login_cache;
+
+	char *path;		/* folder in effect */
+	const struct mr_host *host;
+	struct sq_writer *writer;
+	struct sq_pool *pool;
+	struct sq_segments *segments;
+	struct sq_watch *watch;
+	struct sq_logins *logins;
+};
+
+/* ------------------------------------------------------------ errors */
+
+/* Fills err and returns code. err may be NULL. */
+int sq_fail(struct mr_error *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The same from what SQLite says of the connection; FULL when the disk is
+ * full, BUSY when locked, else FAILED. doing: "storing flags". */
+int sq_fail_db(struct mr_error *err, struct sq_db *db, const char *doing);
+
+/* --------------------------------------------------- db.c, statements */
+
+/* A prepared, reset statement of this connection. `sql` must be a literal:
+ * statements are remembered by its address. NULL on failure: sq_fail_db. */
+sqlite3_stmt *sq_sql(struct sq_db *db, const char *sql);
+sqlite3 *sq_handle(struct sq_db *db);
+/* Binds from 1: 'i' int64_t, 's' const char * (NULL binds NULL), 'b' const
+ * void * and size_t, 'n' NULL. Text and blobs are not copied: they must live
+ * until the statement has been stepped. */
+void sq_bind(sqlite3_stmt *st, const char *kinds, ...);
+/* sq_sql + sq_bind + step for a statement without rows. MR_STORE_*. */
+int sq_run(struct sq_db *db, struct mr_error *err, const char *sql,
+	const char *kinds, ...);
+/* The first column of the first row. MISSING (err untouched) without one. */
+int sq_number(struct sq_db *db, struct mr_error *err, int64_t *out,
+	const char *sql, const char *kinds, ...);
+/* Text of a column, "" for NULL; valid until the next step or reset. */
+const char *sq_text(sqlite3_stmt *st, int column);
+
+/* A reading connection inside a transaction (one snapshot); NULL: err says
+ * why. Blocks while all are taken. End soon: an open snapshot keeps the log
+ * from being checkpointed. */
+struct sq_db *sq_read(struct sq *s, struct mr_error *err);
+void sq_read_end(struct sq *s, struct sq_db *db);
+
+/* ------------------------------------------------------------ writer.c */
+
+/* One transaction as a change sees it, with others before and behind. */
+struct sq_tx {
+	struct sq *sq;
+	struct sq_db *db;
+	int64_t now_ms;		/* wall clock */
+};
+
+/* Runs `run` on the writing thread inside a savepoint of a transaction that
+ * waiting changes share, and returns when that is durable. What run returns
+ * (MR_STORE_*) is returned; anything but OK undoes what it did, and only
+ * that. If the flush fails all changes of the transaction return FULL or
+ * FAILED. run must not block on anything but the database. */
+int sq_write(struct sq *s, int (*run)(struct sq_tx *tx, void *arg,
+	struct mr_error *err), void *arg, struct mr_error *err);
+/* Inside run: tell watchers once the transaction is durable. modseq 0: not
+ * known. mailbox 0 with kind MR_CHANGE_QUEUE. */
+void sq_changed(struct sq_tx *tx, enum mr_change_kind kind, int64_t mailbox,
+	uint64_t modseq);
+
+/* ----------------------------------------------- what messages share */
+
+/* Takes n references off a message; without any its body is collected after
+ * keep_removed (collect.c). */
+int sq_message_drop(struct sq_tx *tx, int64_t message, int64_t n,
+	struct mr_error *err);
+int sq_message_hold(struct sq_tx *tx, int64_t message, int64_t n,
+	struct mr_error *err);
+/* id of an account by canonical name. MISSING with err filled. */
+int sq_account_id(struct sq_db *db, const char *account, int64_t *id,
+	struct mr_error *err);
+/* id of a mailbox by account and name; "inbox" in any case is INBOX. */
+int sq_mailbox_id(struct sq_db *db, int64_t account, const char *name,
+	int64_t *id, struct mr_error *err);
+/* Makes a mailbox and its missing parents; id of the last. EXISTS, INVALID. */
+int sq_mailbox_make(struct sq_tx *tx, int64_t account, const char *name,
+	uint32_t special, int64_t *id, struct mr_error *err);
+/* Bytes in all mailboxes of an account. */
+int sq_account_bytes(struct sq_db *db, int64_t account, uint64_t *bytes,
+	struct mr_error *err);
+/* INVALID with err filled unless it is a mailbox name we keep: UTF-8 without
+ * control characters, levels not empty, at most 1,000 bytes. */
+int sq_check_name(const char *name, struct mr_error *err);
+
+/* ------------------------------------------------------- the tables */
+
+extern const struct mr_auth sq_auth;		/* auth.c */
+extern const struct mr_route sq_route;		/* route.c */
+
+/* The functions of struct mr_store, by file. */
+/* commit.c */
+int sq_commit(void *self, struct mr_commit *c, struct mr_error *err);
+/* The same inside a change (queue.c: the report). Bodies that belong in a
+ * segment must have been written and flushed before (sq_commit_spool). */
+struct sq_spooled {		/* where a body stands; segment 0: in the row */
+	int64_t segment, offset;
+	uint8_t *row;		/* length bytes; malloc */
+};
+int sq_commit_spool(struct sq *s, const struct mr_commit *c,
+	struct sq_spooled *out, struct mr_error *err);
+int sq_commit_place(struct sq_tx *tx, struct mr_commit *c,
+	const struct sq_spooled *body, struct mr_error *err);
+void sq_spooled_free(struct sq_spooled *b);
+/* body.c */
+int sq_body_open(void *self, int64_t message, void **body, uint64_t *length,
+	struct mr_error *err);
+int64_t sq_body_read(void *body, uint64_t offset, void *out, size_t len,
+	struct mr_error *err);
+void sq_body_close(void *body);
+/* mailbox.c */
+int sq_mailbox_list(void *self, const char *account,
+	int (*each)(void *arg, const struct mr_mailbox *m), void *arg,
+	struct mr_error *err);
+int sq_mailbox_find(void *self, const char *account, const char *name,
+	struct mr_mailbox *out, struct mr_error *err);
+int sq_mailbox_get(void *self, int64_t mailbox, struct mr_mailbox *out,
+	struct mr_error *err);
+int sq_mailbox_create(void *self, const char *account, const char *name,
+	uint32_t special, struct mr_error *err);
+int sq_mailbox_delete(void *self, const char *account, const char *name,
+	struct mr_error *err);
+int sq_mailbox_rename(void *self, const char *account, const char *from,
+	const char *to, struct mr_error *err);
+int sq_subscribe(void *self, const char *account, const char *name, int on,
+	struct mr_error *err);
+int sq_subscriptions(void *self, const char *account,
+	int (*each)(void *arg, const char *name), void *arg,
+	struct mr_error *err);
+int sq_mailbox_take_recent(void *self, int64_t mailbox,
+	struct mr_mailbox *out, struct mr_error *err);
+/* entries.c: reading; change.c: flags, expunge, copy */
+int sq_uids(void *self, int64_t mailbox,
+	int (*each)(void *arg, struct mr_range run), void *arg,
+	struct mr_error *err);
+int sq_scan(void *self, int64_t mailbox, const struct mr_range *range,
+	size_t n, uint64_t since, uint32_t want,
+	int (*each)(void *arg, const struct mr_row *row), void *arg,
+	struct mr_error *err);
+int sq_vanished(void *self, int64_t mailbox, uint64_t since,
+	int (*each)(void *arg, struct mr_range run), void *arg,
+	struct mr_error *err);
+int sq_store_flags(void *self, int64_t mailbox, const struct mr_range *range,
+	size_t n, const struct mr_flag_change *change,
+	int (*failed)(void *arg, uint32_t uid), void *arg, uint64_t *modseq,
+	struct mr_error *err);
+int sq_expunge(void *self, int64_t mailbox, const struct mr_range *range,
+	size_t n, int any, struct mr_error *err);
+int sq_copy(void *self, int64_t from, const struct mr_range *range, size_t n,
+	int64_t to, int move, uint32_t *uidvalidity,
+	int (*pair)(void *arg, struct mr_uid_pair p), void *arg,
+	struct mr_error *err);
+/* queue.c */
+int sq_queue_claim(void *self, const char *owner, int64_t now_ms,
+	int64_t lease_ms, uint32_t max,
+	int (*each)(void *arg, const struct mr_queue_item *i), void *arg,
+	struct mr_error *err);
+int sq_queue_next(void *self, int64_t *when_ms, struct mr_error *err);
+int sq_queue_settle(void *self, const struct mr_fate *fate, size_t n,
+	struct mr_commit *report, struct mr_error *err);
+int sq_queue_list(void *self, int64_t id,
+	int (*each)(void *arg, const struct mr_queue_item *i), void *arg,
+	struct mr_error *err);
+int sq_queue_retry(void *self, int64_t id, uint32_t *n, struct mr_error *err);
+int sq_queue_hold(void *self, int64_t id, int hold, struct mr_error *err);
+int sq_queue_unclaim(void *self, const char *prefix, struct mr_error *err);
+/* watch.c */
+int sq_watch(void *self, void (*changed)(void *arg,
+	const struct mr_change *c), void *arg, struct mr_error *err);
+/* directory.c */
+int sq_domain_add(void *self, const char *domain, struct mr_error *err);
+int sq_domain_list(void *self, int (*each)(void *arg, const char *domain),
+	void *arg, struct mr_error *err);
+int sq_account_add(void *self, const char *name, const char *password,
+	struct mr_error *err);
+int sq_account_set(void *self, const char *name, const char *password,
+	int64_t quota, int disabled, struct mr_error *err);
+int sq_account_remove(void *self, const char *name, struct mr_error *err);
+int sq_account_list(void *self,
+	int (*each)(void *arg, const struct mr_account *a), void *arg,
+	struct mr_error *err);
+int sq_alias_add(void *self, const char *address, const char *target,
+	struct mr_error *err);
+int sq_alias_remove(void *self, const char *address, const char *target,
+	struct mr_error *err);
+int sq_alias_list(void *self,
+	int (*each)(void *arg, const struct mr_alias *a), void *arg,
+	struct mr_error *err);
+int sq_figures(void *self, int64_t *messages, int64_t *queued, int64_t *held,
+	int64_t *bytes, struct mr_error *err);
+/* auth.c: life of sq->logins. */
+struct sq_logins *sq_logins_new(void);
+void sq_logins_free(struct sq_logins *l);
+
+/* schema.c: brings the database to the version of this release, step by
+ * step; refuses one that is newer. The write lock is held. */
+int sq_schema(sqlite3 *db, struct mr_error *err);
+
+#endif
