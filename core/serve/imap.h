@@ -1,0 +1,119 @@
+/*
+ * imap.h - the state of an IMAP session. Private to imap*.c.
+ *
+ * A verb is given its arguments as a struct imap_in, answers with untagged
+ * lines as it goes, and returns its tagged answer; the loop in imap.c alone
+ * writes that. Strings that a client sent are views into the command arena.
+ */
+#ifndef SERVE_IMAP_H
+#define SERVE_IMAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <mailroom/store.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "plug/auth.h"
+#include "serve/imap_box.h"
+#include "serve/imap_parse.h"
+#include "serve/session.h"
+#include "serve/watch.h"
+
+enum imap_state {		/* RFC 9051 section 3; bits, for the verb table */
+	IMAP_FRESH = 1,		/* not authenticated */
+	IMAP_IN = 2,		/* authenticated */
+	IMAP_SELECTED = 4,
+	IMAP_OUT = 8,		/* LOGOUT was answered */
+};
+
+enum imap_enabled {		/* ENABLE, RFC 5161; bits */
+	IMAP_CONDSTORE = 1, IMAP_QRESYNC = 2, IMAP_UTF8 = 4, IMAP_REV2 = 8,
+};
+
+struct imap {
+	struct session *session;
+	struct house *house;
+	enum imap_state state;
+	unsigned enabled;
+	char account[AUTH_ACCOUNT_MAX];	/* "" until logged in */
+	struct sasl sasl;
+	struct imap_box *box;		/* while SELECTED; malloc'd */
+	struct watch_entry watch;	/* while IDLE */
+	struct str idle_tag;		/* in the session arena */
+	bool in_idle;
+	bool delay;			/* answer, then pause (wrong password) */
+	unsigned errors, auth_failures;
+};
+
+static inline struct imap *
+imap_of(struct session *s)
+{
+	return s->state;
+}
+
+/* The tagged answer of a verb. */
+enum imap_status { IMAP_OK, IMAP_NO, IMAP_BAD,
+	IMAP_SAID };		/* nothing more to say (IDLE began) */
+struct imap_answer {
+	enum imap_status status;
+	const char *code;	/* "TRYCREATE", without brackets, or NULL */
+	const char *text;
+};
+#define IMAP_ANSWER(status_, code_, text_) \
+	((struct imap_answer){(status_), (code_), (text_)})
+/* What a failed call of the store is to the client: NO with [NONEXISTENT],
+ * [ALREADYEXISTS], [OVERQUOTA], [CANNOT], [SERVERBUG], [UNAVAILABLE] (RFC
+ * 5530); the last two are logged. */
+struct imap_answer imap_store_failed(struct imap *k, int code,
+	const struct mr_error *me);
+/* BAD with what the parser found wrong. */
+struct imap_answer imap_bad(struct imap *k, const struct imap_in *in);
+
+/* Verbs. `uid`: the UID variant. Grouped by file. */
+typedef struct imap_answer (*imap_verb)(struct imap *k, struct imap_in *in,
+	bool uid);
+/* imap_login.c: CAPABILITY ... LOGIN; imap_idle.c */
+struct imap_answer imap_capability(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_starttls(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_authenticate(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_login(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_enable(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_id(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_namespace(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_idle(struct imap *k, struct imap_in *in, bool);
+/* imap_list.c */
+struct imap_answer imap_list(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_lsub(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_status(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_create(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_delete(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_rename(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_subscribe(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_unsubscribe(struct imap *k, struct imap_in *in, bool);
+/* imap_select.c */
+struct imap_answer imap_select(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_examine(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_close(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_unselect(struct imap *k, struct imap_in *in, bool);
+/* imap_fetch.c, imap_search.c, imap_store.c, imap_copy.c, imap_append.c */
+struct imap_answer imap_fetch(struct imap *k, struct imap_in *in, bool uid);
+struct imap_answer imap_search(struct imap *k, struct imap_in *in, bool uid);
+struct imap_answer imap_store(struct imap *k, struct imap_in *in, bool uid);
+struct imap_answer imap_expunge(struct imap *k, struct imap_in *in, bool uid);
+struct imap_answer imap_copy(struct imap *k, struct imap_in *in, bool uid);
+struct imap_answer imap_move(struct imap *k, struct imap_in *in, bool uid);
+struct imap_answer imap_append(struct imap *k, struct imap_in *in, bool);
+
+/* A mailbox name as the client sent it (modified UTF-7, or UTF-8 once
+ * UTF8=ACCEPT is enabled) as the store's UTF-8, NUL-ended in the command
+ * arena; "inbox" becomes INBOX. NULL: not a name. */
+const char *imap_name_in(struct imap *k, struct str name);
+/* The other way, as an IMAP astring appended to out. */
+void imap_name_out(struct imap *k, struct buf *out, const char *name);
+/* "(\Seen \Answered keyword)" for flags and keywords (blank between). */
+void imap_flags_out(struct buf *out, uint32_t flags, struct str keywords,
+	bool recent);
+
+#endif
