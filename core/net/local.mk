@@ -3,6 +3,7 @@ libcore_a_SOURCES += \
 	core/net/dns.c core/net/dns.h \
 	core/net/limit.c core/net/limit.h \
 	core/net/park.c core/net/park.h \
+	core/net/proxy.c core/net/proxy.h \
 	core/net/sock.c core/net/sock.h \
 	core/net/stream.c core/net/stream.h \
 	core/net/tls.c core/net/tls.h core/net/tls_impl.h

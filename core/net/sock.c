@@ -209,6 +209,17 @@ sock_in_net(const struct sock_addr *a, const struct sock_net *n)
 	return !rest || (bits[whole] ^ n->bits[whole]) >> (8 - rest) == 0;
 }
 
+bool
+sock_in_nets(const struct sock_addr *a, const struct sock_nets *l)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		if (sock_in_net(a, &l->item[i]))
+			return true;
+	return false;
+}
+
 /* -------------------------------------------------------------- sockets */
 
 /* A unix socket's file stays when its owner dies; one that nobody answers on

@@ -8,6 +8,7 @@
 #define NET_SOCK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -36,6 +37,11 @@ struct sock_net {
 };
 int sock_parse_net(struct str text, struct sock_net *out, struct err *e);
 bool sock_in_net(const struct sock_addr *a, const struct sock_net *n);
+struct sock_nets {
+	struct sock_net *item;
+	size_t n;
+};
+bool sock_in_nets(const struct sock_addr *a, const struct sock_nets *l);
 
 /* Non-blocking, close-on-exec, SO_REUSEADDR; for unix sockets a stale file
  * is removed, a living server on it is an error (ERR_EXISTS). */

@@ -115,19 +115,40 @@ open_dns(struct worker_life *w, struct err *e)
 }
 
 static int
-parse_networks(struct worker_life *w, struct err *e)
+parse_networks(struct worker_life *w, const char *setting,
+	const struct mr_list *l, struct sock_nets *out, struct err *e)
 {
-	const struct mr_list *l = &w->config->smtp.relay_networks;
+	size_t i;
+
+	out->item = arena_alloc(&w->config->arena,
+		(l->n + 1) * sizeof *out->item);
+	for (i = 0; i < l->n; i++)
+		if (sock_parse_net(str_from(l->item[i]), &out->item[out->n++],
+			e) < 0)
+			return err_wrap(e, "%s", setting);
+	return 0;
+}
+
+static int
+parse_all_networks(struct worker_life *w, struct err *e)
+{
+	struct config *c = w->config;
 	struct house *h = &w->house;
 	size_t i;
 
-	h->relay_net = arena_alloc(&w->config->arena,
-		(l->n + 1) * sizeof *h->relay_net);
-	for (i = 0; i < l->n; i++)
-		if (sock_parse_net(str_from(l->item[i]),
-			&h->relay_net[h->n_relay_net++], e) < 0)
-			return err_wrap(e, "[smtp] relay_networks");
-	return 0;
+	for (i = 0; i < c->n_listener; i++) {
+		struct listener *l = &c->listener[i];
+
+		if (parse_networks(w, arena_printf(&c->arena,
+			"[listen.%s] proxy_networks", l->name),
+			&l->proxy_networks, &l->proxy, e) < 0)
+			return -1;
+	}
+	if (parse_networks(w, "[smtp] relay_networks",
+		&c->smtp.relay_networks, &h->relay, e) < 0)
+		return -1;
+	return parse_networks(w, "[smtp] xclient_networks",
+		&c->smtp.xclient_networks, &h->xclient, e);
 }
 
 static struct listener *
@@ -243,7 +264,7 @@ start_up(struct worker_life *w, struct err *e)
 	/* The key may be readable by root alone: it is read before. */
 	if (open_tls(w, e) < 0 || priv_drop(c->server.user, e) < 0 ||
 		confine(w, e) < 0 || load_plugins(w, e) < 0 ||
-		open_dns(w, e) < 0 || parse_networks(w, e) < 0)
+		open_dns(w, e) < 0 || parse_all_networks(w, e) < 0)
 		return -1;
 	if (w->args.role == ROLE_RUNNER)
 		return open_queue(w, e);

@@ -7,4 +7,5 @@ libcore_a_SOURCES += \
 	core/serve/smtp_body.c core/serve/smtp_body.h \
 	core/serve/smtp_data.c \
 	core/serve/smtp_mail.c \
+	core/serve/smtp_xclient.c \
 	core/serve/watch.c core/serve/watch.h

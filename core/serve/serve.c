@@ -27,6 +27,9 @@ const struct mr_setting limits_settings_table[] = {
 		connections_per_peer), "100", 0, 1000000, NULL, "Of these, "
 		"from one address (IPv6: one /64). 0: no limit. Loopback is "
 		"never limited."},
+	{"connections_per_login", MR_INT, 0, AT(limits_settings,
+		connections_per_login), "50", 0, 1000000, NULL, "IMAP and POP3 "
+		"connections of one account to a worker. 0: no limit."},
 	{"idle_timeout", MR_DURATION, 0, AT(limits_settings, idle_timeout),
 		"\"5m\"", 100, 24 * HOUR, NULL,
 		"Longest pause between two SMTP commands."},
@@ -66,6 +69,9 @@ const struct mr_setting smtp_settings_table[] = {
 	{"relay_networks", MR_LIST, 0, AT(smtp_settings, relay_networks),
 		"[]", 0, 0, NULL, "Networks that may send to other domains "
 		"without a login."},
+	{"xclient_networks", MR_LIST, 0, AT(smtp_settings, xclient_networks),
+		"[]", 0, 0, NULL, "Networks of filters and proxies that may "
+		"say by XCLIENT for which client they speak."},
 	{"remove_headers", MR_LIST, 0, AT(smtp_settings, remove_headers),
 		"[]", 0, 0, NULL, "Header fields that strangers may not bring, "
 		"removed before filters see the message."},
@@ -88,5 +94,9 @@ const struct mr_setting listener_settings_table[] = {
 	{"tls", MR_CHOICE, 0, AT(listener, tls), "\"starttls\"", 0, 0,
 		"none|starttls|implicit", "TLS never, on the client's wish, or "
 		"from the first byte."},
+	{"proxy_networks", MR_LIST, 0, AT(listener, proxy_networks), "[]", 0,
+		0, NULL, "Networks of load balancers: connections from there "
+		"must begin with a PROXY header (version 1 or 2), and count "
+		"as those of the client that it names."},
 	MR_SETTINGS_END,
 };

@@ -31,6 +31,7 @@ struct limits_settings {	/* [limits] */
 	int64_t commands;		/* without mail a session */
 	int64_t connections;		/* a worker */
 	int64_t connections_per_peer;
+	int64_t connections_per_login;	/* IMAP and POP3 */
 	int64_t idle_timeout;		/* SMTP between commands, ms */
 	int64_t imap_timeout;		/* IMAP and POP3: 30 min, RFC 9051 5.4 */
 	int64_t command_timeout;	/* rest of a command line */
@@ -47,6 +48,7 @@ struct smtp_settings {		/* [smtp] */
 	const char *authserv_id;	/* "": hostname */
 	bool check_sender;		/* submission: sender belongs to login */
 	struct mr_list relay_networks;	/* may relay without login */
+	struct mr_list xclient_networks;	/* may say whom they speak for */
 	struct mr_list remove_headers;	/* of strangers, before filters */
 	bool reverse_dns;		/* look up the peer's name */
 	int64_t dns_timeout;
@@ -62,6 +64,8 @@ struct listener {		/* [listen.NAME] */
 	int64_t protocol;	/* enum serve_protocol */
 	int64_t tls;		/* enum serve_tls */
 	struct mr_list address;
+	struct mr_list proxy_networks;	/* begin with a PROXY header */
+	struct sock_nets proxy;		/* the same, parsed */
 	struct house *house;
 };
 extern const struct mr_setting listener_settings_table[];
@@ -71,8 +75,7 @@ struct house {
 	const char *data;		/* spool files go to DATA/tmp */
 	const struct limits_settings *limits;
 	const struct smtp_settings *smtp;
-	struct sock_net *relay_net;	/* parsed smtp->relay_networks */
-	size_t n_relay_net;
+	struct sock_nets relay, xclient;	/* smtp->..._networks, parsed */
 	int64_t queue_lifetime;
 	const struct plugins *plugins;
 	struct chain inbound, submission;

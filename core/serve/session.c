@@ -15,6 +15,7 @@
 #include "base/enc.h"
 #include "base/log.h"
 #include "net/limit.h"
+#include "net/proxy.h"
 
 #define TURN_MOST 16
 #define HANDSHAKE_MS 30000
@@ -55,6 +56,8 @@ leave(struct guest *g)
 	stream_close(&s->stream);
 	if (*s->peer_key)
 		limit_give(s->house->peers, str_from(s->peer_key));
+	if (s->login_key.len)
+		limit_give(s->house->logins, s->login_key);
 	arena_free(&s->command);
 	arena_free(&s->arena);
 	free(s);
@@ -62,11 +65,63 @@ leave(struct guest *g)
 
 /* ----------------------------------------------------------------- a turn */
 
+static bool
+count_peer(struct session *s)
+{
+	const struct limits_settings *l = s->house->limits;
+	char text[SOCK_TEXT];
+	struct str key;
+
+	if (!l->connections_per_peer || sock_is_loopback(&s->peer))
+		return true;
+	key = limit_peer_key(&s->peer, text);
+	if (key.len >= sizeof s->peer_key || !limit_take(s->house->peers, key,
+		(uint32_t)l->connections_per_peer))
+		return false;
+	memcpy(s->peer_key, text, key.len + 1);
+	return true;
+}
+
+static void
+log_refused_peer(const struct session *s)
+{
+	char text[SOCK_TEXT];
+
+	sock_text(&s->peer, text);
+	log_info("session.refused", LOG_S("peer", text),
+		LOG_S("listener", s->listener->name),
+		LOG_S("reason", "too many connections of this peer"));
+}
+
+/* The connection of a load balancer becomes that of its client. */
+static bool
+take_proxy(struct session *s)
+{
+	struct sock_addr *local = arena_alloc(&s->arena, sizeof *local);
+	struct err e = {0};
+
+	session_local(s, local);
+	stream_limit(&s->stream, HANDSHAKE_MS, 0);
+	if (proxy_read(&s->stream, &s->peer, local, &e) < 0) {
+		log_warn("session.proxy", LOG_S("session", s->id),
+			LOG_S("listener", s->listener->name),
+			LOG_S("error", e.text));
+		return false;
+	}
+	s->local = local;
+	if (count_peer(s))
+		return true;
+	log_refused_peer(s);
+	return false;
+}
+
 static enum session_next
 open_session(struct session *s)
 {
 	struct err e = {0};
 
+	if (sock_in_nets(&s->peer, &s->listener->proxy) && !take_proxy(s))
+		return SESSION_END;
 	if (s->listener->tls == SERVE_TLS_IMPLICIT) {
 		stream_limit(&s->stream, HANDSHAKE_MS, 0);
 		if (stream_tls_accept(&s->stream, s->house->tls, &e) < 0) {
@@ -81,13 +136,32 @@ open_session(struct session *s)
 	return s->protocol->open(s);
 }
 
+/* TLS and PROXY headers begin with the client's bytes: until they come the
+ * connection holds no thread. */
+static bool
+speaks_first(const struct session *s)
+{
+	return s->listener->tls == SERVE_TLS_IMPLICIT ||
+		sock_in_nets(&s->peer, &s->listener->proxy);
+}
+
+static enum session_next
+begin_step(struct session *s, unsigned why)
+{
+	if (why & (PARK_WHY_DRAIN | PARK_WHY_TIMER))
+		return SESSION_END;
+	if (speaks_first(s) && !(why & PARK_WHY_INPUT))
+		return SESSION_MORE;
+	return open_session(s);
+}
+
 static enum session_next
 first_step(struct session *s, unsigned why)
 {
 	enum session_next was = s->waiting;
 
 	if (!s->opened)
-		return open_session(s);
+		return begin_step(s, why);
 	stream_limit(&s->stream, s->house->limits->command_timeout, 0);
 	if (why & PARK_WHY_DRAIN) {
 		s->protocol->bye(s, true);
@@ -122,7 +196,8 @@ park_as(struct session *s, enum session_next next)
 	if (!all_read)
 		return PARK_READY;
 	if (next == SESSION_MORE)
-		s->guest.wake_at = clock_mono() + s->idle_limit;
+		s->guest.wake_at = clock_mono() + (s->opened ? s->idle_limit :
+			HANDSHAKE_MS);
 	return PARK_INPUT;
 }
 
@@ -133,7 +208,7 @@ serve(struct guest *g, unsigned why)
 	enum session_next next = first_step(s, why);
 	int n = 1;
 
-	while (next == SESSION_MORE && n++ < TURN_MOST &&
+	while (next == SESSION_MORE && s->opened && n++ < TURN_MOST &&
 		!stream_failed(&s->stream) &&
 		stream_pending(&s->stream, false)) {
 		arena_reset(&s->command);
@@ -164,23 +239,6 @@ turn_away(const struct listener *l, int fd, const char *why)
 	close(fd);
 }
 
-static bool
-count_peer(struct session *s)
-{
-	const struct limits_settings *l = s->house->limits;
-	char text[SOCK_TEXT];
-	struct str key;
-
-	if (!l->connections_per_peer || sock_is_loopback(&s->peer))
-		return true;
-	key = limit_peer_key(&s->peer, text);
-	if (key.len >= sizeof s->peer_key || !limit_take(s->house->peers, key,
-		(uint32_t)l->connections_per_peer))
-		return false;
-	memcpy(s->peer_key, text, key.len + 1);
-	return true;
-}
-
 static void
 begin(struct listener *l, int fd, const struct sock_addr *peer)
 {
@@ -201,10 +259,9 @@ begin(struct listener *l, int fd, const struct sock_addr *peer)
 	arena_init(&s->command);
 	enc_random_word(s->id, 10);
 	sock_text(peer, text);
-	if (!count_peer(s)) {
-		log_info("session.refused", LOG_S("peer", text),
-			LOG_S("listener", l->name),
-			LOG_S("reason", "too many connections of this peer"));
+	/* Behind a load balancer the peer is known in the first turn. */
+	if (!sock_in_nets(peer, &l->proxy) && !count_peer(s)) {
+		log_refused_peer(s);
 		turn_away(l, fd, "too many connections from your address");
 		free(s);
 		return;
@@ -244,6 +301,33 @@ session_start_tls(struct session *s, struct err *e)
 		return -1;
 	s->tls = true;
 	return 0;
+}
+
+bool
+session_login(struct session *s, const char *account)
+{
+	const struct limits_settings *l = s->house->limits;
+
+	if (!l->connections_per_login)
+		return true;
+	if (!limit_take(s->house->logins, str_from(account),
+		(uint32_t)l->connections_per_login)) {
+		log_info("session.refused", LOG_S("session", s->id),
+			LOG_S("account", account), LOG_S("reason",
+			"too many connections of this account"));
+		return false;
+	}
+	s->login_key = arena_str(&s->arena, str_from(account));
+	return true;
+}
+
+void
+session_local(const struct session *s, struct sock_addr *out)
+{
+	if (s->local)
+		*out = *s->local;
+	else if (sock_local(s->guest.fd, out, NULL) < 0)
+		memset(out, 0, sizeof *out);
 }
 
 bool

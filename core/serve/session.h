@@ -53,9 +53,12 @@ struct session {
 	struct arena arena;		/* session */
 	struct arena command;
 	int64_t idle_limit;		/* ms */
-	struct sock_addr peer;		/* the local end: sock_local */
+	struct sock_addr peer;
+	struct sock_addr *local;	/* as a PROXY header or XCLIENT says, in
+					   `arena`; NULL: sock_local */
 	char id[12];
 	char peer_key[24];		/* counted in house->peers */
+	struct str login_key;		/* counted in house->logins */
 	enum session_next waiting;	/* DELAY or IDLE while in one, else MORE */
 	bool tls;
 	bool opened;
@@ -66,6 +69,11 @@ void session_accept(void *listener, int fd);
 /* Upgrades after the protocol has said so: discards pipelined input (RFC
  * 3207 section 4.2). -1: the handshake failed. */
 int session_start_tls(struct session *s, struct err *e);
+/* Counts a login that was right against limits.connections_per_login, until
+ * the session ends. false: too many. */
+bool session_login(struct session *s, const char *account);
+/* Our end of the connection. */
+void session_local(const struct session *s, struct sock_addr *out);
 /* Clear text may carry a password: TLS, or loopback where allowed. */
 bool session_is_private(const struct session *s);
 

@@ -40,8 +40,8 @@ set_protocol(struct smtp *k)
 	stream_tls_facts(&k->session->stream, &k->facts.tls);
 }
 
-static bool
-is_host_name(struct str s)
+bool
+smtp_is_host_name(struct str s)
 {
 	size_t i;
 
@@ -64,7 +64,7 @@ take_helo(struct smtp *k, struct str args, bool esmtp)
 	struct verdict v;
 
 	args = str_trim_blank(args);
-	if (!is_host_name(args))
+	if (!smtp_is_host_name(args))
 		return REPLY(501, "5.5.4", "Syntax: EHLO hostname");
 	smtp_reset(k);
 	k->esmtp = esmtp;
@@ -109,12 +109,13 @@ verb_ehlo(struct smtp *k, struct str args)
 	if (r.code != 250)
 		return r;
 	r.text = str_from(arena_printf(a, "%s\nPIPELINING\nSIZE %lld\n"
-		"8BITMIME%s%s%s\nENHANCEDSTATUSCODES\nHELP",
+		"8BITMIME%s%s%s%s\nENHANCEDSTATUSCODES\nHELP",
 		k->house->hostname,
 		(long long)k->house->limits->message_size,
 		offers_tls(k) ? "\nSTARTTLS" : "",
 		offers_auth(k) ? "\nAUTH " : "",
-		offers_auth(k) ? auth_mechanisms() : ""));
+		offers_auth(k) ? auth_mechanisms() : "",
+		k->may_xclient ? "\nXCLIENT " SMTP_XCLIENT_NAMES : ""));
 	return r;
 }
 
@@ -212,6 +213,7 @@ static const struct smtp_verb verbs[] = {
 	{"VRFY", 0, verb_vrfy},
 	{"EXPN", 0, verb_expn},
 	{"HELP", 0, verb_help},
+	{"XCLIENT", NOT_IN_MAIL, smtp_xclient},
 };
 
 /* -------------------------------------------------------------- the loop */
@@ -392,43 +394,49 @@ fill_facts(struct smtp *k)
 		.rcpt_mailer = "", .session_arena = &s->arena,
 		.message_arena = &k->message};
 	memcpy(f->session, s->id, sizeof s->id);
-	sock_local(s->guest.fd, &f->local, NULL);
+	session_local(s, &f->local);
 	stream_tls_facts(&s->stream, &f->tls);
+}
+
+struct reply
+smtp_greet(struct smtp *k)
+{
+	struct verdict v;
+	struct reply r;
+
+	k->hooks = hooks_new(k->is_submission ? &k->house->submission :
+		&k->house->inbound, &k->facts);
+	v = hooks_connect(k->hooks);
+	k->refused_at_connect = v.reply.code != 0;
+	if (!v.reply.code)
+		return reply_printf(&k->session->command, 220, "",
+			"%s ESMTP Mailroom", k->house->hostname);
+	if (v.kind == MR_HANGUP)
+		return v.reply;
+	/* RFC 5321 3.1: 554 greets, then only QUIT is understood. */
+	k->refused = v.reply;
+	r = v.reply;
+	r.code = 554;
+	return r;
 }
 
 static enum session_next
 open_smtp(struct session *s)
 {
 	struct smtp *k = arena_alloc(&s->arena, sizeof *k);
-	struct verdict v;
 	struct reply r;
 
 	s->state = k;
 	k->session = s;
 	k->house = s->house;
 	k->is_submission = s->listener->protocol == SERVE_SUBMISSION;
+	k->may_xclient = sock_in_nets(&s->peer, &k->house->xclient);
 	arena_init(&k->message);
 	fill_facts(k);
 	look_up_peer(k);
-	k->hooks = hooks_new(k->is_submission ? &k->house->submission :
-		&k->house->inbound, &k->facts);
-	v = hooks_connect(k->hooks);
-	if (v.kind == MR_HANGUP) {
-		answer(k, &v.reply);
-		return SESSION_END;
-	}
-	if (v.reply.code) {
-		/* RFC 5321 3.1: 554 greets, then only QUIT is understood. */
-		k->refused = v.reply;
-		k->refused_at_connect = true;
-		r = v.reply;
-		r.code = 554;
-	} else {
-		r = reply_printf(&s->command, 220, "", "%s ESMTP Mailroom",
-			k->house->hostname);
-	}
+	r = smtp_greet(k);
 	answer(k, &r);
-	return SESSION_MORE;
+	return r.code == 421 ? SESSION_END : SESSION_MORE;
 }
 
 static void

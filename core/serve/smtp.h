@@ -29,6 +29,7 @@ struct smtp {
 	char account[AUTH_ACCOUNT_MAX];	/* "" until logged in */
 	struct reply refused;		/* by a filter at connect or helo */
 	bool refused_at_connect;
+	bool may_xclient;
 	bool is_submission;
 	bool esmtp;
 	bool in_mail;			/* MAIL was taken */
@@ -44,6 +45,15 @@ smtp_of(struct session *s)
 {
 	return s->state;
 }
+
+/* smtp.c: can stand in a Received field as a host's name. */
+bool smtp_is_host_name(struct str s);
+/* The connect hooks, with their answer as the greeting. */
+struct reply smtp_greet(struct smtp *k);
+
+/* smtp_xclient.c */
+#define SMTP_XCLIENT_NAMES "NAME ADDR PORT PROTO HELO DESTADDR DESTPORT"
+struct reply smtp_xclient(struct smtp *k, struct str args);
 
 /* smtp_mail.c */
 struct reply smtp_mail(struct smtp *k, struct str args);

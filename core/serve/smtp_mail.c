@@ -213,14 +213,8 @@ smtp_mail(struct smtp *k, struct str args)
 static bool
 may_relay(const struct smtp *k)
 {
-	size_t i;
-
-	if (*k->account)
-		return true;
-	for (i = 0; i < k->house->n_relay_net; i++)
-		if (sock_in_net(&k->session->peer, &k->house->relay_net[i]))
-			return true;
-	return false;
+	return *k->account ||
+		sock_in_nets(&k->session->peer, &k->house->relay);
 }
 
 struct reply
