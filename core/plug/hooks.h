@@ -17,12 +17,23 @@
 #include "plug/facts.h"
 #include "plug/plugin.h"
 
+struct dns;
+struct store;
+
+/* What filters may ask of the rest of the house, all borrowed; NULL members
+ * are answered as out of order. */
+struct services {
+	struct dns *dns;
+	const struct store *store;
+};
+
 /* The filters of one direction, in order. */
 struct chain {
 	const char *name;		/* "inbound", ... */
 	struct plugin **item;
 	size_t n;
 	int64_t timeout_ms;		/* what deadline() starts from */
+	const struct services *services;	/* or NULL: none */
 };
 
 struct verdict {

@@ -421,4 +421,8 @@ const struct mr_host plug_host = {
 	.rcpt_remove = host_rcpt_remove,
 	.result_add = host_result_add,
 	.result = host_result,
+	.dns = host_dns,
+	.state_get = host_state_get,
+	.state_set = host_state_set,
+	.state_add = host_state_add,
 };

@@ -50,6 +50,16 @@ scene_of(struct mr_call *call)
 	return call->core;
 }
 
+/* host_services.c: parts of plug_host. */
+void host_dns(struct mr_call *call, const char *name, uint32_t type,
+	struct mr_dns_answer *out);
+int host_state_get(struct mr_call *call, const char *key,
+	struct mr_str *value);
+int host_state_set(struct mr_call *call, const char *key, struct mr_str value,
+	int64_t ttl_ms);
+int host_state_add(struct mr_call *call, const char *key, int64_t by,
+	int64_t ttl_ms, int64_t *sum);
+
 /* Remembers the state that the filter's edits start from. */
 void scene_mark(struct scene *s);
 void scene_undo(struct scene *s);

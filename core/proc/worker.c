@@ -268,6 +268,10 @@ start_up(struct worker_life *w, struct err *e)
 		return -1;
 	if (w->args.role == ROLE_RUNNER)
 		return open_queue(w, e);
+	w->house.services = (struct services){.dns = w->house.dns,
+		.store = &w->house.store};
+	w->house.inbound.services = w->house.submission.services =
+		&w->house.services;
 	if (open_park(w, e) < 0)
 		return -1;
 	return open_listeners(w, e);

@@ -78,6 +78,7 @@ struct house {
 	struct sock_nets relay, xclient;	/* smtp->..._networks, parsed */
 	int64_t queue_lifetime;
 	const struct plugins *plugins;
+	struct services services;	/* of both chains */
 	struct chain inbound, submission;
 	struct store store;
 	const struct tls_ctx *tls;	/* NULL: no certificate */

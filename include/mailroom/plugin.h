@@ -138,6 +138,39 @@ struct mr_result {
 	const char *props;	/* "smtp.mailfrom=a@b header.d=c" or NULL */
 };
 
+/* Record types that dns asks for, RFC 1035 and later. */
+#define MR_DNS_A 1
+#define MR_DNS_CNAME 5
+#define MR_DNS_PTR 12
+#define MR_DNS_MX 15
+#define MR_DNS_TXT 16
+#define MR_DNS_AAAA 28
+#define MR_DNS_TLSA 52
+
+enum mr_dns_status {
+	MR_DNS_OK,		/* at least one record */
+	MR_DNS_NODATA,		/* the name is there, not with this type */
+	MR_DNS_NXDOMAIN,
+	MR_DNS_TEMPFAIL,	/* time-out, server failure, no resolver */
+	MR_DNS_BOGUS,		/* DNSSEC validation failed */
+};
+
+struct mr_dns_record {
+	uint32_t ttl;
+	uint16_t preference;	/* of MX */
+	struct mr_str data;	/* A, AAAA: 4 or 16 address bytes; MX, PTR,
+				   CNAME: a name without final dot; TXT: its
+				   strings joined; else the raw data */
+};
+
+struct mr_dns_answer {
+	uint32_t size;
+	uint32_t status;	/* enum mr_dns_status */
+	uint32_t secure;	/* proved by DNSSEC */
+	uint32_t n;
+	const struct mr_dns_record *record;
+};
+
 struct mr_host;
 
 /* One call of a hook. The host makes it; it is valid until the hook
@@ -228,6 +261,27 @@ struct mr_host {
 	int (*result_add)(struct mr_call *call, const struct mr_result *r);
 	int (*result)(struct mr_call *call, size_t index,
 		struct mr_result *out);
+
+	/* One DNS look-up by the server's validating resolver; blocks up to
+	 * the deadline of the call. Fills *out, whose records live until the
+	 * hook returns; what failed is in its status. */
+	void (*dns)(struct mr_call *call, const char *name, uint32_t type,
+		struct mr_dns_answer *out);
+
+	/* Small facts that outlive sessions and restarts and that all
+	 * processes share; each [plugin.NAME] has its own. key: 1 to 255
+	 * bytes; value: up to 4,096; ttl_ms: how long it lives from now on.
+	 * All block on the store. state_get: 1 with *value (until the hook
+	 * returns), 0 if there is none, -1 if the store cannot tell.
+	 * state_set: 0, or -1; an empty value with ttl_ms 0 removes.
+	 * state_add: adds to a counter (0 where none is; ttl_ms counts from
+	 * its first addition) and gives what it is then. */
+	int (*state_get)(struct mr_call *call, const char *key,
+		struct mr_str *value);
+	int (*state_set)(struct mr_call *call, const char *key,
+		struct mr_str value, int64_t ttl_ms);
+	int (*state_add)(struct mr_call *call, const char *key, int64_t by,
+		int64_t ttl_ms, int64_t *sum);
 };
 
 /* needs / may: what a filter reads and changes; checked when it is loaded. */

@@ -382,6 +382,19 @@ struct mr_store {
 	/* Cheap figures for `status`; -1 where not known. */
 	int (*figures)(void *self, int64_t *messages, int64_t *queued,
 		int64_t *held, int64_t *bytes, struct mr_error *err);
+
+	/* Small facts of plugins (plugin.h, state_get). space: whose. What has
+	 * expired at now_ms is not there. get calls `found` at most once. add
+	 * makes the counter, with this expiry, where none is. */
+	int (*state_get)(void *self, const char *space, const char *key,
+		int64_t now_ms, void (*found)(void *arg, struct mr_str value),
+		void *arg, struct mr_error *err);
+	int (*state_set)(void *self, const char *space, const char *key,
+		struct mr_str value, int64_t expires_ms,
+		struct mr_error *err);
+	int (*state_add)(void *self, const char *space, const char *key,
+		int64_t by, int64_t now_ms, int64_t expires_ms, int64_t *sum,
+		struct mr_error *err);
 };
 
 #ifdef __cplusplus

@@ -60,6 +60,11 @@ static const char *const step[] = {
 	" at_ms INTEGER NOT NULL, trace TEXT NOT NULL, event TEXT NOT NULL,"
 	" origin TEXT, sender TEXT, rcpt TEXT, mailbox INTEGER, uid INTEGER,"
 	" queue INTEGER, detail TEXT);",
+	/* Small facts of plugins. */
+	"CREATE TABLE state (space TEXT NOT NULL, key TEXT NOT NULL,"
+	" value BLOB NOT NULL, expires_ms INTEGER NOT NULL,"
+	" UNIQUE (space, key));"
+	"CREATE INDEX state_expired ON state (expires_ms);",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

@@ -227,6 +227,15 @@ int sq_alias_list(void *self,
 	struct mr_error *err);
 int sq_figures(void *self, int64_t *messages, int64_t *queued, int64_t *held,
 	int64_t *bytes, struct mr_error *err);
+/* state.c */
+int sq_state_get(void *self, const char *space, const char *key,
+	int64_t now_ms, void (*found)(void *arg, struct mr_str value),
+	void *arg, struct mr_error *err);
+int sq_state_set(void *self, const char *space, const char *key,
+	struct mr_str value, int64_t expires_ms, struct mr_error *err);
+int sq_state_add(void *self, const char *space, const char *key, int64_t by,
+	int64_t now_ms, int64_t expires_ms, int64_t *sum,
+	struct mr_error *err);
 /* auth.c: life of sq->logins. */
 struct sq_logins *sq_logins_new(void);
 void sq_logins_free(struct sq_logins *l);
