@@ -304,7 +304,7 @@ session_start_tls(struct session *s, struct err *e)
 }
 
 bool
-session_login(struct session *s, const char *account)
+session_take_login(struct session *s, const char *account)
 {
 	const struct limits_settings *l = s->house->limits;
 

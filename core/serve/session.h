@@ -71,7 +71,7 @@ void session_accept(void *listener, int fd);
 int session_start_tls(struct session *s, struct err *e);
 /* Counts a login that was right against limits.connections_per_login, until
  * the session ends. false: too many. */
-bool session_login(struct session *s, const char *account);
+bool session_take_login(struct session *s, const char *account);
 /* Our end of the connection. */
 void session_local(const struct session *s, struct sock_addr *out);
 /* Clear text may carry a password: TLS, or loopback where allowed. */
