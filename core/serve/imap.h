@@ -53,6 +53,15 @@ imap_of(struct session *s)
 	return s->state;
 }
 
+/* The command that runs, of which a verb is given the member `in`: for its
+ * tag (ESEARCH) and for the literal that waits (APPEND). */
+static inline struct imap_command *
+imap_command_of(struct imap_in *in)
+{
+	return (struct imap_command *)((char *)in -
+		offsetof(struct imap_command, in));
+}
+
 /* The tagged answer of a verb. */
 enum imap_status { IMAP_OK, IMAP_NO, IMAP_BAD,
 	IMAP_SAID };		/* nothing more to say (IDLE began) */
