@@ -15,7 +15,6 @@
 
 #include "base/buf.h"
 #include "base/str.h"
-#include "plug/auth.h"
 #include "serve/imap_box.h"
 #include "serve/imap_parse.h"
 #include "serve/session.h"
@@ -37,12 +36,10 @@ struct imap {
 	struct house *house;
 	enum imap_state state;
 	unsigned enabled;
-	char account[AUTH_ACCOUNT_MAX];	/* "" until logged in */
-	struct sasl sasl;
+	const char *account;		/* "" until logged in; session arena */
 	struct imap_box *box;		/* while SELECTED; malloc'd */
-	struct watch_entry watch;	/* while IDLE */
-	struct str idle_tag;		/* in the session arena */
-	bool in_idle;
+	struct watch_entry watch;	/* while IDLE with a mailbox */
+	char *idle_tag;			/* malloc'd; NULL: not in IDLE */
 	bool delay;			/* answer, then pause (wrong password) */
 	unsigned errors, auth_failures;
 };
@@ -64,7 +61,7 @@ imap_command_of(struct imap_in *in)
 
 /* The tagged answer of a verb. */
 enum imap_status { IMAP_OK, IMAP_NO, IMAP_BAD,
-	IMAP_SAID };		/* nothing more to say (IDLE began) */
+	IMAP_SAID };		/* nothing more to say (IDLE, STARTTLS) */
 struct imap_answer {
 	enum imap_status status;
 	const char *code;	/* "TRYCREATE", without brackets, or NULL */

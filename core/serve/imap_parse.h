@@ -46,6 +46,9 @@ struct imap_literal {		/* announced, not read */
 	uint64_t length;
 	bool synchronising;	/* "+ ..." must be sent before it comes */
 	bool binary;		/* literal8, "~{n}" */
+	bool waiting;		/* the verb sets this false before it sends
+				   "+" or reads; what it leaves waiting, the
+				   loop passes over */
 };
 
 struct imap_command {
@@ -53,14 +56,20 @@ struct imap_command {
 	bool uid;
 	struct imap_in in;	/* the arguments, behind the blank */
 	struct imap_literal literal;
+	bool unfinished;	/* its last CR LF is not read yet */
 };
 
-/* Reads the next command. *out is filled as far as the answer allows. */
+/* Reads the next command. *out is filled as far as the answer allows. With
+ * IMAP_GOT_LITERAL in.rest ends in front of its "{". */
 enum imap_got imap_read(struct stream *s, struct arena *a,
 	struct imap_command *out);
-/* Reads the rest of a command behind a streamed literal (up to CR LF),
- * another literal being possible: as imap_read's continuation. */
+/* Reads the rest of a command behind a streamed literal (up to CR LF, or to
+ * another literal of the same kind); in.rest is then that part alone. */
 enum imap_got imap_read_more(struct stream *s, struct arena *a,
+	struct imap_command *c);
+/* Brings the stream behind a command of which a verb has left a part unread:
+ * literals that come without being asked for are read and dropped. */
+void imap_pass_over(struct stream *s, struct arena *a,
 	struct imap_command *c);
 
 bool imap_blank(struct imap_in *in);		/* exactly one SP */
