@@ -2,6 +2,8 @@
 libcore_a_SOURCES += core/mail/reply.c core/mail/reply.h \
 	core/mail/addr.c core/mail/addr_list.c core/mail/addr.h \
 	core/mail/header.c core/mail/header_decode.c core/mail/header.h \
+	core/mail/charset.c core/mail/charset.h \
+	core/mail/decode.c core/mail/decode.h \
 	core/mail/envelope.c core/mail/envelope.h \
 	core/mail/spool.c core/mail/spool.h \
 	core/mail/message.c core/mail/message_body.c \
@@ -12,7 +14,8 @@ libcore_a_SOURCES += core/mail/mime.c core/mail/mime_content.c \
 	core/mail/mime_parts.h core/mail/mime.h
 
 check_PROGRAMS += t/unit/mail/reply t/unit/mail/addr t/unit/mail/header \
-	t/unit/mail/envelope t/unit/mail/message t/unit/mail/mime
+	t/unit/mail/envelope t/unit/mail/message t/unit/mail/mime \
+	t/unit/mail/decode
 t_unit_mail_reply_SOURCES = t/unit/mail/reply.c
 t_unit_mail_reply_CFLAGS = $(TEST_CFLAGS)
 t_unit_mail_reply_LDADD = $(TEST_LIBS)
@@ -22,6 +25,9 @@ t_unit_mail_addr_LDADD = $(TEST_LIBS)
 t_unit_mail_header_SOURCES = t/unit/mail/header.c
 t_unit_mail_header_CFLAGS = $(TEST_CFLAGS)
 t_unit_mail_header_LDADD = $(TEST_LIBS)
+t_unit_mail_decode_SOURCES = t/unit/mail/decode.c
+t_unit_mail_decode_CFLAGS = $(TEST_CFLAGS)
+t_unit_mail_decode_LDADD = $(TEST_LIBS)
 t_unit_mail_envelope_SOURCES = t/unit/mail/envelope.c
 t_unit_mail_envelope_CFLAGS = $(TEST_CFLAGS)
 t_unit_mail_envelope_LDADD = $(TEST_LIBS)

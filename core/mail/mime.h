@@ -58,6 +58,14 @@ bool mime_part(const struct mime_view *v, uint32_t index,
 int64_t mime_find(const struct mime_view *v, const uint32_t *path,
 	size_t n_path);
 
+/* What it takes to read a part as text, from its header section; empty where
+ * nothing is said. Views into the section or the arena. */
+struct mime_form {
+	struct str type, subtype, charset, encoding;
+};
+void mime_form_read(struct str section, struct arena *a,
+	struct mime_form *out);
+
 /* Appends an IMAP string: quoted if it can be, else a literal; NIL for
  * s.at == NULL. */
 void mime_imap_string(struct buf *out, struct str s);

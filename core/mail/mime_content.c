@@ -270,3 +270,16 @@ mime_content_read(struct str section, bool is_in_digest, struct arena *a,
 		find_param(out->params, "charset", a).at == NULL;
 	return kind;
 }
+
+void
+mime_form_read(struct str section, struct arena *a, struct mime_form *out)
+{
+	struct mime_content c;
+	struct str boundary, charset;
+
+	mime_content_read(section, false, a, &c, &boundary);
+	charset = find_param(c.params, "charset", a);
+	*out = (struct mime_form){.type = c.type, .subtype = c.subtype,
+		.charset = charset.at ? charset : STR(""),
+		.encoding = c.encoding.at ? c.encoding : STR("")};
+}
