@@ -9,3 +9,13 @@ libcore_a_SOURCES += \
 	core/serve/smtp_mail.c \
 	core/serve/smtp_xclient.c \
 	core/serve/watch.c core/serve/watch.h
+
+# IMAP: what is done to messages
+libcore_a_SOURCES += \
+	core/serve/imap_body.c core/serve/imap_body.h \
+	core/serve/imap_fetch.c core/serve/imap_fetch.h \
+	core/serve/imap_items.c \
+	core/serve/imap_out.c core/serve/imap_out.h \
+	core/serve/imap_plan.c \
+	core/serve/imap_rows.c core/serve/imap_rows.h \
+	core/serve/imap_section.c
