@@ -80,6 +80,17 @@ clock_imap_date(int64_t wall_ms, char out[32])
 		tm.tm_hour, tm.tm_min, tm.tm_sec, sign, zone / 60, zone % 60);
 }
 
+int64_t
+clock_day_start(int64_t day)
+{
+	time_t t = (time_t)day * DAY;
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	tm.tm_isdst = -1;
+	return (int64_t)mktime(&tm) * 1000;
+}
+
 void
 clock_iso(int64_t wall_ms, char out[32])
 {

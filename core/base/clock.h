@@ -29,6 +29,8 @@ void clock_imap_date(int64_t wall_ms, char out[32]);
 bool clock_parse_imap_date(struct str s, int64_t *wall_ms);
 /* RFC 3501 date "1-Feb-1994" as a day number since 1970-01-01. */
 bool clock_parse_imap_day(struct str s, int64_t *day);
+/* When that day begins in the local zone. */
+int64_t clock_day_start(int64_t day);
 /* "2026-11-24T12:00:00.123Z" for logs; out holds 32 bytes. */
 void clock_iso(int64_t wall_ms, char out[32]);
 
