@@ -14,8 +14,13 @@ libcore_a_SOURCES += \
 libcore_a_SOURCES += \
 	core/serve/imap_body.c core/serve/imap_body.h \
 	core/serve/imap_fetch.c core/serve/imap_fetch.h \
+	core/serve/imap_envelope.c core/serve/imap_envelope.h \
 	core/serve/imap_items.c \
+	core/serve/imap_keys.c \
+	core/serve/imap_match.c \
 	core/serve/imap_out.c core/serve/imap_out.h \
 	core/serve/imap_plan.c \
 	core/serve/imap_rows.c core/serve/imap_rows.h \
-	core/serve/imap_section.c
+	core/serve/imap_search.c core/serve/imap_search.h \
+	core/serve/imap_section.c \
+	core/serve/imap_text.c core/serve/imap_text.h

@@ -1,0 +1,67 @@
+/*
+ * imap_search.h - what the files of SEARCH share: the tree of keys and the
+ * state of matching. Private to imap_search.c, imap_keys.c and imap_match.c.
+ */
+#ifndef SERVE_IMAP_SEARCH_H
+#define SERVE_IMAP_SEARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/str.h"
+#include "serve/imap.h"
+#include "serve/imap_body.h"
+#include "serve/imap_envelope.h"
+
+/* In order of what they cost: rows, the cached envelope, the header, all. */
+enum search_kind { SEARCH_ALL, SEARCH_FLAG, SEARCH_KEYWORD, SEARCH_UIDS,
+	SEARCH_SIZE, SEARCH_RECEIVED, SEARCH_MODSEQ,
+	SEARCH_SENT, SEARCH_ENVELOPE,
+	SEARCH_HEADER,
+	SEARCH_BODY, SEARCH_TEXT,
+	SEARCH_AND, SEARCH_OR };
+enum search_cost { COST_ROW, COST_ENVELOPE, COST_HEADER, COST_BODY };
+
+struct search_key {
+	enum search_kind kind;
+	enum search_cost cost;
+	bool negated;
+	uint32_t flag;
+	int64_t low, high;		/* of numbers, both included */
+	const struct mr_range *range;	/* of UIDs, sorted */
+	size_t n;
+	enum envelope_field field;
+	struct str name;		/* keyword or header field */
+	struct str text;		/* folded UTF-8 */
+	struct search_key *first, *next;	/* children; siblings */
+};
+
+struct search_tree {
+	struct search_key *top;		/* SEARCH_AND, cheapest child first */
+	uint32_t want;			/* MR_ROW_* */
+	bool has_modseq;
+	bool bad_charset;
+};
+
+/* "[CHARSET x] keys": the rest of the command. false: in->wrong, or
+ * bad_charset. */
+bool search_tree_read(struct search_tree *t, struct imap *k,
+	struct imap_in *in);
+
+struct search_match {
+	struct imap_body body;
+	struct buf text, folded;	/* used again and again */
+	struct arena message;		/* reset with each row */
+};
+void search_match_init(struct search_match *m, const struct store *store);
+void search_match_free(struct search_match *m);
+/* Whether a row matches. With `only_rows` keys that need more than the row
+ * count as true, unless they are inside OR or NOT with others. Look at
+ * m->body.code afterwards: the message could not be read. */
+bool search_match_row(struct search_match *m, const struct search_key *top,
+	const struct mr_row *row, bool only_rows);
+
+#endif
