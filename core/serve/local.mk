@@ -12,7 +12,9 @@ libcore_a_SOURCES += \
 
 # IMAP: what is done to messages
 libcore_a_SOURCES += \
+	core/serve/imap_append.c \
 	core/serve/imap_body.c core/serve/imap_body.h \
+	core/serve/imap_copy.c \
 	core/serve/imap_fetch.c core/serve/imap_fetch.h \
 	core/serve/imap_envelope.c core/serve/imap_envelope.h \
 	core/serve/imap_items.c \
@@ -23,4 +25,5 @@ libcore_a_SOURCES += \
 	core/serve/imap_rows.c core/serve/imap_rows.h \
 	core/serve/imap_search.c core/serve/imap_search.h \
 	core/serve/imap_section.c \
+	core/serve/imap_store.c \
 	core/serve/imap_text.c core/serve/imap_text.h
