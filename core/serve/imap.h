@@ -76,11 +76,18 @@ struct imap_answer imap_store_failed(struct imap *k, int code,
 	const struct mr_error *me);
 /* BAD with what the parser found wrong. */
 struct imap_answer imap_bad(struct imap *k, const struct imap_in *in);
+/* imap_box_sync of a session that has a mailbox selected; what fails is
+ * logged. false: the mailbox is gone, BYE was said and the state is OUT. */
+bool imap_tell_changes(struct imap *k, bool may_expunge, bool with_uid);
+/* Leaves the selected mailbox, if there is one: the state is IN. */
+void imap_deselect(struct imap *k);
 
 /* Verbs. `uid`: the UID variant. Grouped by file. */
 typedef struct imap_answer (*imap_verb)(struct imap *k, struct imap_in *in,
 	bool uid);
-/* imap_login.c: CAPABILITY ... LOGIN; imap_idle.c */
+/* imap_login.c: CAPABILITY ... NAMESPACE; imap_idle.c */
+/* "CAPABILITY IMAP4rev1 ..." as it holds now; in the command arena. */
+const char *imap_capabilities(struct imap *k);
 struct imap_answer imap_capability(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_starttls(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_authenticate(struct imap *k, struct imap_in *in, bool);
@@ -89,9 +96,18 @@ struct imap_answer imap_enable(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_id(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_namespace(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_idle(struct imap *k, struct imap_in *in, bool);
+enum session_next imap_idle_wake(struct imap *k, unsigned why);
+void imap_idle_end(struct imap *k);
 /* imap_list.c */
 struct imap_answer imap_list(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_lsub(struct imap *k, struct imap_in *in, bool);
+/* "\Drafts" and so on as enum mr_special; UINT32_MAX: none of ours. */
+uint32_t imap_special_find(struct str word);
+/* imap_mailbox.c: STATUS ... UNSUBSCRIBE */
+/* "(MESSAGES UNSEEN)" as bits, and the answer to them. */
+bool imap_status_items(struct imap_in *in, unsigned *items);
+int imap_status_line(struct imap *k, const struct mr_mailbox *m,
+	const char *name, unsigned items, struct mr_error *me);
 struct imap_answer imap_status(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_create(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_delete(struct imap *k, struct imap_in *in, bool);
@@ -112,12 +128,18 @@ struct imap_answer imap_copy(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_move(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_append(struct imap *k, struct imap_in *in, bool);
 
+/* imap_name.c */
 /* A mailbox name as the client sent it (modified UTF-7, or UTF-8 once
  * UTF8=ACCEPT is enabled) as the store's UTF-8, NUL-ended in the command
  * arena; "inbox" becomes INBOX. NULL: not a name. */
 const char *imap_name_in(struct imap *k, struct str name);
+/* The same for a pattern of LIST, whose case stays. */
+const char *imap_pattern_in(struct imap *k, struct str pattern);
 /* The other way, as an IMAP astring appended to out. */
 void imap_name_out(struct imap *k, struct buf *out, const char *name);
+/* RFC 9051 6.3.9: '*' is anything, '%' anything without '/'. INBOX matches
+ * in any case. */
+bool imap_name_matches(const char *pattern, const char *name);
 /* "(\Seen \Answered keyword)" for flags and keywords (blank between). */
 void imap_flags_out(struct buf *out, uint32_t flags, struct str keywords,
 	bool recent);

@@ -16,7 +16,7 @@
 #include <mailroom/store.h>
 
 #include "base/arena.h"
-#include "base/err.h"
+#include "plug/store.h"
 
 struct imap;
 
@@ -32,6 +32,7 @@ struct imap_box {
 	uint64_t vanished_modseq;	/* the same for removals, which may have
 					   to wait longer */
 	uint32_t recent_from;	/* UIDs from here on are \Recent here */
+	uint32_t uidnext;	/* at SELECT */
 	struct imap_run *run;
 	size_t n_run, room;
 	uint32_t exists;
@@ -42,12 +43,23 @@ uint32_t imap_box_last_uid(const struct imap_box *b);	/* 0: empty */
 /* 0: no such message. */
 uint32_t imap_box_uid(const struct imap_box *b, uint32_t seq);
 uint32_t imap_box_seq(const struct imap_box *b, uint32_t uid);
+uint32_t imap_box_recent(const struct imap_box *b);	/* how many */
 /* The UID ranges that a set of numbers (or UIDs) names, sorted, merged, '*'
  * resolved; in the arena. Numbers out of range: false (RFC 9051: BAD); UIDs
  * that are not there do not matter. */
 bool imap_box_ranges(const struct imap_box *b, const struct mr_range *set,
 	size_t n, bool uid, struct arena *a, struct mr_range **out,
 	size_t *n_out);
+
+/* Sorts ranges and joins those that touch; returns how many are left. */
+size_t imap_ranges_join(struct mr_range *r, size_t n);
+
+/* Messages with higher UIDs than any so far. */
+void imap_box_add(struct imap_box *b, struct mr_range uids);
+/* Ranges as imap_ranges_join leaves them; UIDs that are not there do not
+ * matter. */
+void imap_box_remove(struct imap_box *b, const struct mr_range *gone,
+	size_t n);
 
 /* Tells the client what changed since it was last told: EXPUNGE (only when
  * `may_expunge`), EXISTS, FETCH with new flags. `with_uid`: FETCH lines carry
@@ -62,6 +74,7 @@ void imap_box_own_change(struct imap_box *b, uint64_t modseq);
 struct imap_box *imap_box_new(const struct mr_mailbox *m, bool read_only);
 void imap_box_free(struct imap_box *b);
 /* Reads the UIDs from the store: at SELECT. */
-int imap_box_load(struct imap *k, struct imap_box *b, struct mr_error *me);
+int imap_box_load(const struct store *s, struct imap_box *b,
+	struct mr_error *me);
 
 #endif

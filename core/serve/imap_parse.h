@@ -46,9 +46,9 @@ struct imap_literal {		/* announced, not read */
 	uint64_t length;
 	bool synchronising;	/* "+ ..." must be sent before it comes */
 	bool binary;		/* literal8, "~{n}" */
-	bool waiting;		/* the verb sets this false before it sends
-				   "+" or reads; what it leaves waiting, the
-				   loop passes over */
+	bool waiting;		/* a verb that sends "+" or reads sets this
+				   false first, and then reads all of it; what
+				   is left waiting, the loop passes over */
 };
 
 struct imap_command {

@@ -1,5 +1,16 @@
 # core/serve: sources and unit tests of this room
 libcore_a_SOURCES += \
+	core/serve/imap.c core/serve/imap.h \
+	core/serve/imap_box.c core/serve/imap_box.h \
+	core/serve/imap_idle.c \
+	core/serve/imap_list.c \
+	core/serve/imap_login.c \
+	core/serve/imap_mailbox.c \
+	core/serve/imap_name.c \
+	core/serve/imap_parse.c core/serve/imap_parse.h \
+	core/serve/imap_read.c \
+	core/serve/imap_select.c \
+	core/serve/imap_sync.c \
 	core/serve/serve.c core/serve/serve.h \
 	core/serve/session.c core/serve/session.h \
 	core/serve/smtp.c core/serve/smtp.h \

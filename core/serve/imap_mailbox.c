@@ -1,0 +1,349 @@
+/*
+ * imap_mailbox.c - STATUS, CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE
+ * (RFC 9051 section 6.3).
+ */
+#include <inttypes.h>
+
+#include "serve/imap.h"
+
+#define LEVELS_MOST 16
+#define NAME_MOST 255		/* bytes of a name that is made here */
+
+/* --------------------------------------------------------------- STATUS */
+
+enum status_item {
+	STATUS_MESSAGES = 1, STATUS_RECENT = 2, STATUS_UIDNEXT = 4,
+	STATUS_UIDVALIDITY = 8, STATUS_UNSEEN = 16, STATUS_DELETED = 32,
+	STATUS_SIZE = 64, STATUS_HIGHESTMODSEQ = 128, STATUS_APPENDLIMIT = 256,
+};
+
+static const struct {
+	const char *name;
+	unsigned bit;
+} status_items[] = {
+	{"MESSAGES", STATUS_MESSAGES}, {"RECENT", STATUS_RECENT},
+	{"UIDNEXT", STATUS_UIDNEXT}, {"UIDVALIDITY", STATUS_UIDVALIDITY},
+	{"UNSEEN", STATUS_UNSEEN}, {"DELETED", STATUS_DELETED},
+	{"SIZE", STATUS_SIZE}, {"HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ},
+	{"APPENDLIMIT", STATUS_APPENDLIMIT},
+};
+
+static unsigned
+find_status(struct str word)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof status_items / sizeof *status_items; i++)
+		if (str_iis(word, status_items[i].name))
+			return status_items[i].bit;
+	return 0;
+}
+
+bool
+imap_status_items(struct imap_in *in, unsigned *items)
+{
+	struct str *word;
+	size_t n, i;
+
+	*items = 0;
+	if (!imap_words(in, false, &word, &n))
+		return false;
+	for (i = 0; i < n; i++) {
+		*items |= find_status(word[i]);
+		if (!find_status(word[i]))
+			in->wrong = "A status item is not known";
+	}
+	if (!n)
+		in->wrong = "A status item is missing";
+	return !in->wrong;
+}
+
+static int
+count_row(void *arg, const struct mr_row *row)
+{
+	(void)row;
+	++*(uint64_t *)arg;
+	return 0;
+}
+
+static int
+count_deleted(void *arg, const struct mr_row *row)
+{
+	*(uint64_t *)arg += row->flags & MR_FLAG_DELETED ? 1 : 0;
+	return 0;
+}
+
+/* What the store does not count by itself. */
+static int
+count_rows(struct imap *k, const struct mr_mailbox *m, unsigned item,
+	uint64_t *out, struct mr_error *me)
+{
+	const struct store *s = &k->house->store;
+	bool recent = item == STATUS_RECENT;
+	struct mr_range from = {recent ? m->recent_uid : 1, UINT32_MAX};
+
+	*out = 0;
+	if (recent && m->recent_uid >= m->uidnext)
+		return MR_STORE_OK;
+	return s->op->scan(s->self, m->id, &from, 1, 0, 0, recent ?
+		count_row : count_deleted, out, me);
+}
+
+static int
+status_value(struct imap *k, const struct mr_mailbox *m, unsigned item,
+	uint64_t *out, struct mr_error *me)
+{
+	switch (item) {
+	case STATUS_MESSAGES:
+		*out = m->messages;
+		break;
+	case STATUS_UIDNEXT:
+		*out = m->uidnext;
+		break;
+	case STATUS_UIDVALIDITY:
+		*out = m->uidvalidity;
+		break;
+	case STATUS_UNSEEN:
+		*out = m->unseen;
+		break;
+	case STATUS_SIZE:
+		*out = m->bytes;
+		break;
+	case STATUS_HIGHESTMODSEQ:
+		k->enabled |= IMAP_CONDSTORE;	/* RFC 7162 3.1 */
+		*out = m->modseq;
+		break;
+	case STATUS_APPENDLIMIT:
+		*out = (uint64_t)k->house->limits->message_size;
+		break;
+	default:
+		return count_rows(k, m, item, out, me);
+	}
+	return MR_STORE_OK;
+}
+
+int
+imap_status_line(struct imap *k, const struct mr_mailbox *m, const char *name,
+	unsigned items, struct mr_error *me)
+{
+	int code = MR_STORE_OK;
+	uint64_t value;
+	struct buf b;
+	size_t i;
+
+	buf_init(&b, BUF_NO_CAP);
+	buf_adds(&b, "* STATUS ");
+	imap_name_out(k, &b, name);
+	buf_adds(&b, " (");
+	for (i = 0; i < sizeof status_items / sizeof *status_items; i++) {
+		if (!(items & status_items[i].bit))
+			continue;
+		code = status_value(k, m, status_items[i].bit, &value, me);
+		if (code != MR_STORE_OK)
+			break;
+		buf_addf(&b, "%s%s %" PRIu64, b.at[b.len - 1] == '(' ? "" :
+			" ", status_items[i].name, value);
+	}
+	buf_adds(&b, ")\r\n");
+	if (code == MR_STORE_OK)
+		stream_write_str(&k->session->stream, buf_str(&b));
+	buf_free(&b);
+	return code;
+}
+
+struct imap_answer
+imap_status(struct imap *k, struct imap_in *in, bool uid)
+{
+	const struct store *s = &k->house->store;
+	struct mr_error me = {{0}};
+	struct mr_mailbox m;
+	const char *name;
+	struct str word;
+	unsigned items;
+	int code = MR_STORE_MISSING;
+
+	(void)uid;
+	if (!imap_astring(in, &word) || !imap_blank(in) ||
+		!imap_status_items(in, &items) || !imap_end(in))
+		return imap_bad(k, in);
+	name = imap_name_in(k, word);
+	if (name)
+		code = s->op->mailbox_find(s->self, k->account, name, &m, &me);
+	if (code == MR_STORE_OK)
+		code = imap_status_line(k, &m, name, items, &me);
+	return code == MR_STORE_OK ? IMAP_ANSWER(IMAP_OK, NULL, "Done") :
+		imap_store_failed(k, code, &me);
+}
+
+/* -------------------------------------------------------------- changing */
+
+static struct imap_answer
+outcome(struct imap *k, int code, const struct mr_error *me)
+{
+	return code == MR_STORE_OK ? IMAP_ANSWER(IMAP_OK, NULL, "Done") :
+		imap_store_failed(k, code, me);
+}
+
+static struct imap_answer
+not_a_name(void)
+{
+	return IMAP_ANSWER(IMAP_NO, "CANNOT", "Not a possible name");
+}
+
+/* A name that may be given to a new mailbox, or NULL. One slash at the end
+ * says that others are to come below (RFC 9051 6.3.4). */
+static const char *
+new_name(struct imap *k, struct str word)
+{
+	const char *name;
+	size_t i, levels = 1;
+
+	if (str_ends(word, "/"))
+		word.len--;
+	name = imap_name_in(k, word);
+	if (!name)
+		return NULL;
+	for (i = 0; name[i]; i++) {
+		if (name[i] == '%' || name[i] == '*')
+			return NULL;
+		levels += name[i] == '/';
+	}
+	return i <= NAME_MOST && levels <= LEVELS_MOST ? name : NULL;
+}
+
+/* "(USE (\Drafts))", RFC 6154 section 3. false with in->wrong for bad
+ * syntax; *special UINT32_MAX for a use that we have not. */
+static bool
+take_use(struct imap_in *in, uint32_t *special)
+{
+	struct str word, *use;
+	size_t n;
+
+	*special = MR_SPECIAL_NONE;
+	if (!in->rest.len)
+		return true;
+	if (!imap_blank(in) || !imap_char(in, '(') || !imap_atom(in, &word) ||
+		!imap_blank(in) || !imap_words(in, false, &use, &n) ||
+		!imap_char(in, ')') || !imap_end(in))
+		return false;
+	if (!str_iis(word, "USE")) {
+		in->wrong = "That parameter is not known";
+		return false;
+	}
+	if (n)
+		*special = n == 1 ? imap_special_find(use[0]) : UINT32_MAX;
+	return true;
+}
+
+struct imap_answer
+imap_create(struct imap *k, struct imap_in *in, bool uid)
+{
+	const struct store *s = &k->house->store;
+	struct mr_error me = {{0}};
+	const char *name;
+	struct str word;
+	uint32_t special;
+
+	(void)uid;
+	if (!imap_astring(in, &word) || !take_use(in, &special))
+		return imap_bad(k, in);
+	if (special == UINT32_MAX)
+		return IMAP_ANSWER(IMAP_NO, "USEATTR",
+			"No mailbox can have that use");
+	name = new_name(k, word);
+	if (!name)
+		return not_a_name();
+	return outcome(k, s->op->mailbox_create(s->self, k->account, name,
+		special, &me), &me);
+}
+
+/* Whether the name is of the mailbox that is selected here. */
+static bool
+is_selected(struct imap *k, const char *name)
+{
+	const struct store *s = &k->house->store;
+	struct mr_error me = {{0}};
+	struct mr_mailbox m;
+
+	return k->box && s->op->mailbox_find(s->self, k->account, name, &m,
+		&me) == MR_STORE_OK && m.id == k->box->id;
+}
+
+struct imap_answer
+imap_delete(struct imap *k, struct imap_in *in, bool uid)
+{
+	const struct store *s = &k->house->store;
+	struct mr_error me = {{0}};
+	const char *name;
+	struct str word;
+	bool own;
+	int code;
+
+	(void)uid;
+	if (!imap_astring(in, &word) || !imap_end(in))
+		return imap_bad(k, in);
+	name = imap_name_in(k, word);
+	if (!name)
+		return imap_store_failed(k, MR_STORE_MISSING, &me);
+	own = is_selected(k, name);
+	code = s->op->mailbox_delete(s->self, k->account, name, &me);
+	if (code == MR_STORE_OK && own) {
+		stream_puts(&k->session->stream,
+			"* OK [CLOSED] The mailbox was selected\r\n");
+		imap_deselect(k);
+	}
+	return outcome(k, code, &me);
+}
+
+struct imap_answer
+imap_rename(struct imap *k, struct imap_in *in, bool uid)
+{
+	const struct store *s = &k->house->store;
+	struct mr_error me = {{0}};
+	const char *from, *to;
+	struct str one, two;
+
+	(void)uid;
+	if (!imap_astring(in, &one) || !imap_blank(in) ||
+		!imap_astring(in, &two) || !imap_end(in))
+		return imap_bad(k, in);
+	from = imap_name_in(k, one);
+	to = new_name(k, two);
+	if (!from)
+		return imap_store_failed(k, MR_STORE_MISSING, &me);
+	if (!to)
+		return not_a_name();
+	return outcome(k, s->op->mailbox_rename(s->self, k->account, from, to,
+		&me), &me);
+}
+
+static struct imap_answer
+subscribe(struct imap *k, struct imap_in *in, bool on)
+{
+	const struct store *s = &k->house->store;
+	struct mr_error me = {{0}};
+	const char *name;
+	struct str word;
+
+	if (!imap_astring(in, &word) || !imap_end(in))
+		return imap_bad(k, in);
+	name = imap_name_in(k, word);
+	if (!name)
+		return not_a_name();
+	return outcome(k, s->op->subscribe(s->self, k->account, name, on,
+		&me), &me);
+}
+
+struct imap_answer
+imap_subscribe(struct imap *k, struct imap_in *in, bool uid)
+{
+	(void)uid;
+	return subscribe(k, in, true);
+}
+
+struct imap_answer
+imap_unsubscribe(struct imap *k, struct imap_in *in, bool uid)
+{
+	(void)uid;
+	return subscribe(k, in, false);
+}
