@@ -38,3 +38,15 @@ libcore_a_SOURCES += \
 	core/serve/imap_section.c \
 	core/serve/imap_store.c \
 	core/serve/imap_text.c core/serve/imap_text.h
+
+check_PROGRAMS += t/unit/serve/imap_parse t/unit/serve/imap_box \
+	t/unit/serve/imap_name
+t_unit_serve_imap_parse_SOURCES = t/unit/serve/imap_parse.c
+t_unit_serve_imap_parse_CFLAGS = $(TEST_CFLAGS)
+t_unit_serve_imap_parse_LDADD = $(TEST_LIBS)
+t_unit_serve_imap_box_SOURCES = t/unit/serve/imap_box.c
+t_unit_serve_imap_box_CFLAGS = $(TEST_CFLAGS)
+t_unit_serve_imap_box_LDADD = $(TEST_LIBS)
+t_unit_serve_imap_name_SOURCES = t/unit/serve/imap_name.c
+t_unit_serve_imap_name_CFLAGS = $(TEST_CFLAGS)
+t_unit_serve_imap_name_LDADD = $(TEST_LIBS)
