@@ -135,7 +135,7 @@ read_body(struct conf_reader *r, struct buf *out, char quote, bool lines)
 			return true;
 		if (lines && read_newline(r, out))
 			continue;
-		if (*r->at == '\n')
+		if (*r->at == '\n' || starts(r, "\r\n"))
 			return conf_bad(r, start, "the string has no end on "
 				"its line");
 		if (is_forbidden(*r->at, lines))
@@ -176,19 +176,26 @@ conf_read_string(struct conf_reader *r, bool allow_lines, struct str *out)
 
 /* -------------------------------------------------------------- numbers */
 
+static bool
+is_hex_digit(char c)
+{
+	return is_digit(c) || (to_lower(c) >= 'a' && to_lower(c) <= 'f');
+}
+
 /* Underscores must stand between digits; they are taken out. */
 static bool
 strip(struct str s, char *out)
 {
-	size_t i, n = 0;
+	size_t i, n = 0, first = str_starts(s, "0x") ? 2 : 0;
+	bool (*is_one)(char c) = first ? is_hex_digit : is_digit;
 
 	for (i = 0; i < s.len; i++) {
 		if (s.at[i] != '_') {
 			out[n++] = s.at[i];
 			continue;
 		}
-		if (i == 0 || i + 1 == s.len || !is_alnum(s.at[i - 1]) ||
-			!is_alnum(s.at[i + 1]))
+		if (i <= first || i + 1 == s.len || !is_one(s.at[i - 1]) ||
+			!is_one(s.at[i + 1]))
 			return false;
 	}
 	out[n] = '\0';
@@ -250,7 +257,7 @@ digits_at(struct str s, size_t at)
 static bool
 read_float(struct str s, double *out)
 {
-	size_t at = s.len && (s.at[0] == '-' || s.at[0] == '+'), n;
+	size_t at = s.len && (s.at[0] == '-' || s.at[0] == '+'), n, whole;
 	struct str rest = str_sub(s, at, s.len);
 	bool minus = s.len && s.at[0] == '-';
 
@@ -262,7 +269,7 @@ read_float(struct str s, double *out)
 	n = digits_at(s, at);
 	if (n == 0 || (n > 1 && s.at[at] == '0'))
 		return false;
-	at += n;
+	whole = at += n;
 	if (at < s.len && s.at[at] == '.') {
 		n = digits_at(s, at + 1);
 		if (n == 0)
@@ -279,7 +286,7 @@ read_float(struct str s, double *out)
 		at += n;
 	}
 	*out = strtod(s.at, NULL);
-	return at == s.len;
+	return at == s.len && at > whole;	/* an integer is none */
 }
 
 /* ------------------------------------------------------------ date-times */

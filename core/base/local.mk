@@ -14,3 +14,15 @@ libcore_a_SOURCES += \
 	core/base/map.c core/base/map.h \
 	core/base/poison.h \
 	core/base/str.c core/base/str.h
+
+check_PROGRAMS += t/unit/base/conf
+t_unit_base_conf_SOURCES = t/unit/base/conf.c
+t_unit_base_conf_CFLAGS = $(TEST_CFLAGS)
+t_unit_base_conf_LDADD = $(TEST_LIBS)
+
+# toml.t's window on the reader; no test by itself.
+EXTRA_PROGRAMS += t/unit/base/tomldump
+t_unit_base_tomldump_SOURCES = t/unit/base/tomldump.c
+t_unit_base_tomldump_LDADD = $(CORE_LIBS)
+check-programs: t/unit/base/tomldump
+EXTRA_DIST += t/unit/base/toml.t
