@@ -177,6 +177,15 @@ resolve_path(struct filling *f, struct str path)
 		STR_ARGS(path));
 }
 
+/* C strings end at a NUL: one inside would cut the value silently. */
+static bool
+check_nul(struct filling *f, const struct mr_setting *s,
+	const struct conf_node *n, struct str text)
+{
+	return !str_has_byte(text, '\0') ||
+		refuse(f, n, "`%s` must not hold a NUL", s->name);
+}
+
 static bool
 fill_text(struct filling *f, const struct mr_setting *s,
 	const struct conf_node *n, const char **out)
@@ -184,8 +193,8 @@ fill_text(struct filling *f, const struct mr_setting *s,
 	if (n->type != CONF_STRING)
 		return refuse(f, n, "`%s` must be a string in quotes",
 			s->name);
-	if (str_has_byte(n->string, '\0'))
-		return refuse(f, n, "`%s` must not hold a NUL", s->name);
+	if (!check_nul(f, s, n, n->string))
+		return false;
 	*out = s->type == MR_PATH ? resolve_path(f, n->string) :
 		arena_cstr(f->a, n->string);
 	return true;
@@ -210,6 +219,8 @@ fill_list(struct filling *f, const struct mr_setting *s,
 		if (item->type != CONF_STRING)
 			return refuse(f, item, "every item of `%s` must be a "
 				"string", s->name);
+		if (!check_nul(f, s, item, item->string))
+			return false;
 		list[count++] = arena_cstr(f->a, item->string);
 	}
 	*out = (struct mr_list){list, count};
@@ -257,6 +268,8 @@ fill_secret_file(struct filling *f, const struct mr_setting *s,
 		&e) < 0)
 		return refuse(f, n, "%s", e.text);
 	text = str_trim(str_sub(text, 0, str_find(text, '\n')));
+	if (!check_nul(f, s, n, text))
+		return false;
 	*(const char **)((char *)f->into + s->offset) =
 		arena_cstr(f->a, text);
 	return true;
@@ -343,6 +356,8 @@ fill_key(struct filling *f, const struct mr_setting *settings,
 			STR_ARGS(n->key), f->section);
 		return;
 	}
+	if (n->is_broken)
+		return;
 	if (!is_file) {
 		fill_one(f, s, n);
 		return;
@@ -357,6 +372,20 @@ fill_key(struct filling *f, const struct mr_setting *settings,
 	fill_secret_file(f, s, n);
 }
 
+/* By its name or, if it is a secret, by NAME_file. */
+static bool
+is_set(const struct conf_node *table, const struct mr_setting *settings,
+	const struct mr_setting *s)
+{
+	const struct conf_node *n;
+	bool is_file;
+
+	for (n = table ? table->child : NULL; n; n = n->next)
+		if (find_setting(settings, n->key, &is_file) == s)
+			return true;
+	return false;
+}
+
 static void
 check_required(struct filling *f, const struct mr_setting *settings,
 	const struct conf_node *table)
@@ -364,8 +393,7 @@ check_required(struct filling *f, const struct mr_setting *settings,
 	const struct mr_setting *s;
 
 	for (s = settings; s->name; s++) {
-		if (!(s->flags & MR_REQUIRED) ||
-			(table && conf_child(table, str_from(s->name))))
+		if (!(s->flags & MR_REQUIRED) || is_set(table, settings, s))
 			continue;
 		conf_error(f->c, table, true, f->report,
 			"`%s` must be set%s%s%s: %s", s->name,

@@ -303,7 +303,8 @@ read_pair(struct conf_reader *r, struct conf_node *table)
 		return bad_key(r, &part[n - 1], "is set twice");
 	node = conf_new_node(r->c, table, part[n - 1].name,
 		part[n - 1].place, CONF_INT);
-	return read_value(r, node);
+	node->is_broken = !read_value(r, node);
+	return !node->is_broken;
 }
 
 /* A part of a header before the last: tables and the last element of arrays

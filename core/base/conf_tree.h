@@ -25,6 +25,7 @@ struct conf_node {
 	enum conf_type type;
 	enum conf_origin origin;
 	bool is_table_array;	/* [[x]] */
+	bool is_broken;		/* its value could not be read; told already */
 	unsigned section;	/* where a dotted table was made */
 	struct str key;
 	struct conf_place key_place, place;
