@@ -154,7 +154,7 @@ enc_mime_unqp(struct buf *out, struct str in)
 		n = c == '=' ? line_end(str_sub(in, i + 1, in.len)) : 0;
 		if (n)
 			i += n;
-		else
+		else if (c != '=' || i + 1 < in.len)	/* a text cut there */
 			buf_addc(out, c);
 	}
 }

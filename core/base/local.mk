@@ -15,7 +15,26 @@ libcore_a_SOURCES += \
 	core/base/poison.h \
 	core/base/str.c core/base/str.h
 
-check_PROGRAMS += t/unit/base/conf
+check_PROGRAMS += t/unit/base/str t/unit/base/memory t/unit/base/enc \
+	t/unit/base/clock t/unit/base/log t/unit/base/file t/unit/base/conf
+t_unit_base_str_SOURCES = t/unit/base/str.c
+t_unit_base_str_CFLAGS = $(TEST_CFLAGS)
+t_unit_base_str_LDADD = $(TEST_LIBS)
+t_unit_base_memory_SOURCES = t/unit/base/memory.c
+t_unit_base_memory_CFLAGS = $(TEST_CFLAGS)
+t_unit_base_memory_LDADD = $(TEST_LIBS)
+t_unit_base_enc_SOURCES = t/unit/base/enc.c
+t_unit_base_enc_CFLAGS = $(TEST_CFLAGS)
+t_unit_base_enc_LDADD = $(TEST_LIBS)
+t_unit_base_clock_SOURCES = t/unit/base/clock.c
+t_unit_base_clock_CFLAGS = $(TEST_CFLAGS)
+t_unit_base_clock_LDADD = $(TEST_LIBS)
+t_unit_base_log_SOURCES = t/unit/base/log.c
+t_unit_base_log_CFLAGS = $(TEST_CFLAGS)
+t_unit_base_log_LDADD = $(TEST_LIBS)
+t_unit_base_file_SOURCES = t/unit/base/file.c
+t_unit_base_file_CFLAGS = $(TEST_CFLAGS)
+t_unit_base_file_LDADD = $(TEST_LIBS)
 t_unit_base_conf_SOURCES = t/unit/base/conf.c
 t_unit_base_conf_CFLAGS = $(TEST_CFLAGS)
 t_unit_base_conf_LDADD = $(TEST_LIBS)
