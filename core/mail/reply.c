@@ -126,10 +126,9 @@ reply_line(struct buf *out, const struct reply *r)
 	}
 }
 
-/* Length of "5.7.1" at the head of s when its class fits the code
- * (RFC 3463 section 2: class 2, 4 or 5, then 1*3digit twice), or 0. */
-static size_t
-enhanced_length(struct str s, int code)
+/* RFC 3463 section 2: class 2, 4 or 5, then 1*3digit twice. */
+size_t
+reply_enhanced(struct str s, int code)
 {
 	size_t i = 1, part, digits;
 
@@ -190,8 +189,8 @@ reply_parse(struct str line, struct arena *a, struct reply *r)
 	r->code = (line.at[0] - '0') * 100 + (line.at[1] - '0') * 10 +
 		line.at[2] - '0';
 	text = str_sub(line, 4, line.len);
-	n = enhanced_length(text, r->code);
-	if (n > 0 && n < sizeof r->enhanced) {
+	n = reply_enhanced(text, r->code);
+	if (n > 0) {
 		memcpy(r->enhanced, text.at, n);
 		r->enhanced[n] = '\0';
 		text = str_trim_blank(str_sub(text, n, text.len));

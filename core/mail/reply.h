@@ -29,6 +29,9 @@ struct reply reply_printf(struct arena *a, int code, const char *enhanced,
 void reply_write(struct buf *out, const struct reply *r);
 /* One line "550 5.7.1 a; b" for logs and ledgers. */
 void reply_line(struct buf *out, const struct reply *r);
+/* Length of "5.7.1" at the head of s, at most 9, when its class fits the
+ * code; else 0. */
+size_t reply_enhanced(struct str s, int code);
 /* Reads one line of a peer's answer: code, '-' or ' ', text, RFC 5321
  * 4.2.1. Returns 0 more lines follow, 1 last line, -1 not a reply. Appends
  * to r->text in the arena. */

@@ -4,6 +4,8 @@
  */
 #include "plug/milter_wire.h"
 
+#include "mail/reply.h"
+
 static uint32_t
 get_u32(const char *at)
 {
@@ -68,27 +70,16 @@ milter_parse_options(struct str data, struct milter_options *out,
 }
 
 /* "5.7.1 " at the start of a line, of the class of the code. */
-static bool
+static void
 take_enhanced(struct str *line, int code, char enhanced[12])
 {
-	struct str rest = *line, word = str_word(&rest);
-	size_t i, dots = 0;
+	size_t n = reply_enhanced(*line, code);
 
-	if (word.len < 5 || word.len > 11 || word.at[0] != '0' + code / 100 ||
-		word.at[1] != '.')
-		return false;
-	for (i = 0; i < word.len; i++) {
-		if (word.at[i] == '.')
-			dots++;
-		else if (!is_digit(word.at[i]))
-			return false;
-	}
-	if (dots != 2)
-		return false;
-	memcpy(enhanced, word.at, word.len);
-	enhanced[word.len] = '\0';
-	*line = rest;
-	return true;
+	if (!n)
+		return;
+	memcpy(enhanced, line->at, n);
+	enhanced[n] = '\0';
+	*line = str_trim_blank(str_sub(*line, n, line->len));
 }
 
 static void
