@@ -247,19 +247,22 @@ static const struct {
 	{"r", protocol}, {"s", helo}, {"{msg_id}", message_id},
 };
 
+/* A value ends at its first NUL: what a stranger wrote behind one (in a
+ * Message-ID) would be read as the next macro. */
 static void
 add_macro(struct scene *s, struct str name, struct buf *out)
 {
-	size_t i, before = out->len;
+	size_t i, before = out->len, value;
 
 	for (i = 0; i < sizeof macros / sizeof *macros; i++) {
 		if (!str_is(name, macros[i].name))
 			continue;
 		buf_addstr(out, name);
 		buf_addc(out, '\0');
-		size_t value = out->len;
-
+		value = out->len;
 		macros[i].value(s, out);
+		out->len = value + str_find(str_sub(buf_str(out), value,
+			out->len), '\0');
 		if (out->len == value)
 			out->len = before;
 		else
