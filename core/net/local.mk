@@ -7,3 +7,8 @@ libcore_a_SOURCES += \
 	core/net/sock.c core/net/sock.h \
 	core/net/stream.c core/net/stream.h \
 	core/net/tls.c core/net/tls.h core/net/tls_impl.h
+
+check_PROGRAMS += t/unit/net/stream
+t_unit_net_stream_SOURCES = t/unit/net/stream.c
+t_unit_net_stream_CFLAGS = $(TEST_CFLAGS)
+t_unit_net_stream_LDADD = $(TEST_LIBS)

@@ -3,9 +3,10 @@
  * under TLS. One thread at a time.
  *
  * All waiting is in await(): it knows the deadline of the call and the
- * minimum rate. The rate is measured only while a call waits for the peer,
- * over windows of RATE_WINDOW; a peer that keeps a call waiting for a window
- * and sent or took less than min_rate in it fails the stream.
+ * minimum rate. The rate is measured only while a call waits for the peer: a
+ * window ends when calls have waited RATE_WINDOW in all, and a peer that sent
+ * or took less than min_rate in it fails the stream. Time that we spend
+ * elsewhere, or parked, does not count.
  */
 #include "net/stream.h"
 
@@ -51,13 +52,10 @@ stream_close(struct stream *s)
 void
 stream_limit(struct stream *s, int64_t ms, uint32_t min_rate)
 {
-	int64_t now = clock_mono();
-
 	s->limit = ms;
-	if (s->min_rate != min_rate || !s->window_start) {
+	if (s->min_rate != min_rate) {
 		s->min_rate = min_rate;
-		s->window_start = now;
-		s->window_bytes = 0;
+		s->window_bytes = s->window_waited = 0;
 	}
 }
 
@@ -108,14 +106,13 @@ start_call(struct stream *s)
 }
 
 static bool
-is_too_slow(struct stream *s, int64_t now)
+is_too_slow(struct stream *s)
 {
-	if (!s->min_rate || now - s->window_start < RATE_WINDOW)
+	if (!s->min_rate || s->window_waited < RATE_WINDOW)
 		return false;
 	if (s->window_bytes < s->min_rate * (RATE_WINDOW / 1000))
 		return true;
-	s->window_start = now;
-	s->window_bytes = 0;
+	s->window_bytes = s->window_waited = 0;
 	return false;
 }
 
@@ -134,13 +131,14 @@ await(struct stream *s, short events)
 			stream_fail(s, ERR_TIMEOUT, "time-out");
 			return false;
 		}
-		if (is_too_slow(s, now)) {
+		if (is_too_slow(s)) {
 			stream_fail(s, ERR_TIMEOUT, "peer is too slow");
 			return false;
 		}
-		if (s->min_rate && left > RATE_WINDOW)
-			left = RATE_WINDOW;
+		if (s->min_rate && left > RATE_WINDOW - s->window_waited)
+			left = RATE_WINDOW - s->window_waited;
 		n = poll(&p, 1, left > 60000 ? 60000 : (int)left);
+		s->window_waited += (uint32_t)(clock_mono() - now);
 		if (n > 0)
 			return true;
 		if (n < 0 && errno != EINTR) {
@@ -258,17 +256,23 @@ buffered(const struct stream *s)
 	return str_of(s->in ? s->in + s->in_at : "", s->in_end - s->in_at);
 }
 
-struct str
-stream_peek(struct stream *s)
+/* For calls that have started already. */
+static struct str
+peek(struct stream *s)
 {
-	if (s->in_at == s->in_end) {
-		start_call(s);
+	if (s->in_at == s->in_end)
 		fill(s, true);
-	}
 	/* A reader that came back for a whole buffer is reading bulk. */
 	if (s->in_at == 0 && s->in_end == s->in_room && s->in_room < IN_LARGE)
 		fill(s, false);
 	return buffered(s);
+}
+
+struct str
+stream_peek(struct stream *s)
+{
+	start_call(s);
+	return peek(s);
 }
 
 void
@@ -285,8 +289,9 @@ stream_read(struct stream *s, void *out, size_t n)
 	char *at = out;
 	struct str have;
 
+	start_call(s);
 	while (n) {
-		have = stream_peek(s);
+		have = peek(s);
 		if (have.len == 0) {
 			stream_fail(s, ERR_CLOSED, "connection closed");
 			return false;
@@ -318,16 +323,24 @@ judge_line(struct str raw, struct str *line)
 		STREAM_LINE_BARE;
 }
 
+/* No line any more: the stream ended, if it did not fail before. */
+static enum stream_line
+lose_line(struct stream *s)
+{
+	stream_fail(s, ERR_CLOSED, "connection closed");
+	return STREAM_LINE_FAILED;
+}
+
 /* Reads on to the LF of a line that is too long, keeping nothing. */
 static enum stream_line
 skip_line(struct stream *s)
 {
 	for (;;) {
-		struct str have = stream_peek(s);
+		struct str have = peek(s);
 		size_t lf = str_find(have, '\n');
 
 		if (have.len == 0)
-			return STREAM_LINE_FAILED;
+			return lose_line(s);
 		stream_consume(s, lf < have.len ? lf + 1 : have.len);
 		if (lf < have.len)
 			return STREAM_LINE_LONG;
@@ -354,12 +367,8 @@ stream_line(struct stream *s, size_t max, struct str *line)
 		seen = have.len;
 		if (seen > max + 2 || seen == IN_LARGE)
 			return skip_line(s);
-		if (!fill(s, true)) {
-			if (!s->failed)
-				stream_fail(s, ERR_CLOSED,
-					"connection closed");
-			return STREAM_LINE_FAILED;
-		}
+		if (!fill(s, true))
+			return lose_line(s);
 	}
 }
 

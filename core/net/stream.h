@@ -34,8 +34,7 @@ struct stream {
 	int64_t limit;		/* ms for one call; CLOCK_NEVER */
 	int64_t deadline;	/* of the call that runs, clock_mono */
 	uint32_t min_rate;	/* bytes a second over windows of 10 s; 0: none */
-	uint32_t window_bytes;
-	int64_t window_start;
+	uint32_t window_bytes, window_waited;	/* ms spent in waiting */
 	uint64_t bytes_in, bytes_out;
 	bool eof;
 	struct err *failed;	/* NULL while all is well */
