@@ -23,7 +23,8 @@ parse_unix(struct str path, struct sock_addr *out, struct err *e)
 {
 	struct sockaddr_un *un = (struct sockaddr_un *)&out->sa;
 
-	if (path.len == 0 || path.len >= sizeof un->sun_path)
+	if (path.len == 0 || path.len >= sizeof un->sun_path ||
+		str_has_byte(path, '\0'))
 		return err_set(e, ERR_CONFIG, "unix socket path must have 1 "
 			"to %zu bytes", sizeof un->sun_path - 1);
 	un->sun_family = AF_UNIX;
@@ -41,7 +42,8 @@ parse_host(struct str host, struct sock_addr *out)
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&out->sa;
 	char text[SOCK_TEXT];
 
-	if (host.len >= sizeof text)
+	if (host.len == 0 || host.len >= sizeof text ||
+		str_has_byte(host, '\0'))
 		return false;
 	memcpy(text, host.at, host.len);
 	text[host.len] = '\0';
@@ -64,15 +66,18 @@ sock_parse(struct str text, struct sock_addr *out, struct err *e)
 {
 	size_t colon = str_rfind(text, ':');
 	struct str host = str_sub(text, 0, colon);
+	bool brackets = str_starts(host, "[") && str_ends(host, "]");
 	uint64_t port;
 
 	memset(out, 0, sizeof *out);
 	if (str_starts(text, "unix:"))
 		return parse_unix(str_sub(text, 5, text.len), out, e);
-	if (host.len > 2 && host.at[0] == '[' && host.at[host.len - 1] == ']')
+	if (brackets)
 		host = str_sub(host, 1, host.len - 2);
+	/* Without brackets the last colon of "2001:db8::25" means nothing. */
 	if (colon == text.len || !str_u64(str_sub(text, colon + 1, text.len),
-		65535, &port) || !parse_host(host, out))
+		65535, &port) || !parse_host(host, out) ||
+		brackets != (out->sa.ss_family == AF_INET6))
 		return err_set(e, ERR_CONFIG, "`%.*s` is no address; write "
 			"\"127.0.0.1:25\", \"[::]:25\" or \"unix:/path\"",
 			STR_ARGS(text));
@@ -115,7 +120,7 @@ sock_text(const struct sock_addr *a, char out[SOCK_TEXT])
 
 	sock_host(a, host);
 	if (a->sa.ss_family == AF_UNIX)
-		snprintf(out, SOCK_TEXT, "unix:%.100s", host);
+		snprintf(out, SOCK_TEXT, "unix:%.107s", host);
 	else
 		snprintf(out, SOCK_TEXT, strchr(host, ':') ? "[%.90s]:%u" :
 			"%.90s:%u", host, sock_port(a));

@@ -20,7 +20,7 @@ struct sock_addr {
 	socklen_t len;
 };
 
-#define SOCK_TEXT 112	/* room for sock_host / sock_text and a NUL */
+#define SOCK_TEXT 128	/* room for sock_host / sock_text and a NUL */
 
 int sock_parse(struct str text, struct sock_addr *out, struct err *e);
 void sock_host(const struct sock_addr *a, char out[SOCK_TEXT]);
