@@ -8,10 +8,13 @@ libcore_a_SOURCES += \
 	core/net/stream.c core/net/stream.h \
 	core/net/tls.c core/net/tls.h core/net/tls_impl.h
 
-check_PROGRAMS += t/unit/net/stream t/unit/net/sock
+check_PROGRAMS += t/unit/net/stream t/unit/net/sock t/unit/net/park
 t_unit_net_stream_SOURCES = t/unit/net/stream.c
 t_unit_net_stream_CFLAGS = $(TEST_CFLAGS)
 t_unit_net_stream_LDADD = $(TEST_LIBS)
 t_unit_net_sock_SOURCES = t/unit/net/sock.c
 t_unit_net_sock_CFLAGS = $(TEST_CFLAGS)
 t_unit_net_sock_LDADD = $(TEST_LIBS)
+t_unit_net_park_SOURCES = t/unit/net/park.c
+t_unit_net_park_CFLAGS = $(TEST_CFLAGS)
+t_unit_net_park_LDADD = $(TEST_LIBS)

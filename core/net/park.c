@@ -12,8 +12,8 @@
  * calls the listeners. A guest that becomes READY leaves the timer heap; its
  * epoll registration is one-shot and has fired, or is switched off by the
  * next arming. An event that meets a guest which is not PARKED any more (its
- * timer was faster) is dropped: the descriptor is level-triggered and will
- * tell again when the guest is armed next.
+ * timer was faster), or is PARKED for time only, is dropped: the descriptor
+ * is level-triggered and will tell again when the guest is armed next.
  *
  * A guest may leave between epoll_wait and the lock. Events therefore carry
  * no pointer but the descriptor and the guest's serial number, which are
@@ -187,6 +187,7 @@ park_guest(struct park *p, struct guest *g, enum park_next next)
 	bool first;
 
 	g->state = PARKED;
+	g->wants_input = next != PARK_TIMER;
 	if (g->wake_at != CLOCK_NEVER) {
 		heap_add(p, g);
 		first = p->heap[1] == g;
@@ -298,7 +299,7 @@ take_event(struct park *p, uint64_t key)
 
 	pthread_mutex_lock(&p->lock);
 	g = fd < p->by_fd_room ? p->by_fd[fd] : NULL;
-	if (g && g->serial == serial && g->state == PARKED)
+	if (g && g->serial == serial && g->state == PARKED && g->wants_input)
 		make_ready(p, g, PARK_WHY_INPUT);
 	pthread_mutex_unlock(&p->lock);
 }
@@ -348,7 +349,8 @@ run_poller(void *arg)
 				take_bell(p);
 			else if (key >> 32)
 				take_event(p, key);
-			else if (!p->draining)
+			else if (!__atomic_load_n(&p->draining,
+				__ATOMIC_ACQUIRE))
 				p->listening[key].accepted(
 					p->listening[key].arg,
 					p->listening[key].fd);
@@ -377,13 +379,17 @@ park_new(unsigned threads, size_t stack, unsigned max_guests, struct err *e)
 {
 	struct park *p = mem_alloc(sizeof *p);
 	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = UINT64_MAX};
+	pthread_condattr_t monotonic;
 	int code;
 
 	if (!stack)
 		stack = STACK_DEFAULT;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
-	pthread_cond_init(&p->empty, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->empty, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	p->ready_end = &p->ready;
 	p->most_guests = max_guests;
 	p->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -394,13 +400,12 @@ park_new(unsigned threads, size_t stack, unsigned max_guests, struct err *e)
 		goto out;
 	}
 	p->thread = mem_alloc(threads * sizeof *p->thread);
-	code = start_thread(&p->poller, STACK_DEFAULT, run_poller, p);
-	while (!code && p->n_threads < threads) {
+	/* The poller last: it looks at n_threads. */
+	for (code = 0; !code && p->n_threads < threads; p->n_threads += !code)
 		code = start_thread(&p->thread[p->n_threads], stack,
 			run_server, p);
-		if (!code)
-			p->n_threads++;
-	}
+	if (!code)
+		code = start_thread(&p->poller, STACK_DEFAULT, run_poller, p);
 	if (!code)
 		return p;
 	/* Threads that run already keep using p: it must stay. */
@@ -430,7 +435,7 @@ park_add(struct park *p, struct guest *g)
 		g->serial = p->serial;
 		g->heap_at = 0;
 		g->pending = 0;
-		g->in_epoll = false;
+		g->in_epoll = g->wants_input = false;
 		g->state = PARKED;
 		own_fd(p, g->fd, g);
 		make_ready(p, g, PARK_WHY_START);
@@ -474,7 +479,7 @@ park_drain(struct park *p)
 	unsigned i;
 
 	pthread_mutex_lock(&p->lock);
-	p->draining = true;
+	__atomic_store_n(&p->draining, true, __ATOMIC_RELEASE);
 	adjust_listeners(p);
 	for (i = 0; i < p->by_fd_room; i++)
 		if (p->by_fd[i])
@@ -488,8 +493,13 @@ park_wait_empty(struct park *p, int64_t ms)
 	struct timespec end;
 	bool empty;
 
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += ms / 1000 + 1;
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += ms / 1000;
+	end.tv_nsec += ms % 1000 * 1000000;
+	if (end.tv_nsec >= 1000000000) {
+		end.tv_sec++;
+		end.tv_nsec -= 1000000000;
+	}
 	pthread_mutex_lock(&p->lock);
 	while (p->n_guests && pthread_cond_timedwait(&p->empty, &p->lock,
 		&end) != ETIMEDOUT)

@@ -51,7 +51,7 @@ struct guest {
 	uint32_t heap_at, serial;
 	uint8_t state;
 	uint8_t pending;
-	bool in_epoll;
+	bool in_epoll, wants_input;
 };
 
 struct park_figures {
