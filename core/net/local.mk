@@ -8,7 +8,8 @@ libcore_a_SOURCES += \
 	core/net/stream.c core/net/stream.h \
 	core/net/tls.c core/net/tls.h core/net/tls_impl.h
 
-check_PROGRAMS += t/unit/net/stream t/unit/net/sock t/unit/net/park
+check_PROGRAMS += t/unit/net/stream t/unit/net/sock t/unit/net/park \
+	t/unit/net/limit
 t_unit_net_stream_SOURCES = t/unit/net/stream.c
 t_unit_net_stream_CFLAGS = $(TEST_CFLAGS)
 t_unit_net_stream_LDADD = $(TEST_LIBS)
@@ -18,3 +19,6 @@ t_unit_net_sock_LDADD = $(TEST_LIBS)
 t_unit_net_park_SOURCES = t/unit/net/park.c
 t_unit_net_park_CFLAGS = $(TEST_CFLAGS)
 t_unit_net_park_LDADD = $(TEST_LIBS)
+t_unit_net_limit_SOURCES = t/unit/net/limit.c
+t_unit_net_limit_CFLAGS = $(TEST_CFLAGS)
+t_unit_net_limit_LDADD = $(TEST_LIBS)
