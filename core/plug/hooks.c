@@ -126,8 +126,10 @@ reply_of(const struct scene *s, enum mr_verdict v)
 {
 	int class = s->code / 100;
 	struct reply r = {.code = s->code, .text = s->text};
+	struct str enhanced = str_from(s->enhanced);
 
-	memcpy(r.enhanced, s->enhanced, sizeof r.enhanced);
+	if (reply_enhanced(enhanced, s->code) == enhanced.len)
+		memcpy(r.enhanced, s->enhanced, sizeof r.enhanced);
 	if (v == MR_REJECT && class != 5)
 		return REPLY(550, "5.7.1", "Command rejected");
 	if (v == MR_HANGUP && s->code != 421)
@@ -250,6 +252,8 @@ run(struct hooks *h, const struct step *step, uint32_t wants)
 			continue;
 		open_scene(&scene, h, seat, step->name);
 		v = close_scene(&scene, invoke(hook, &scene.call, step));
+		if (wants & MR_WANT_REFUSED)
+			continue;	/* told, not asked */
 		if (v.kind == MR_QUARANTINE && result.kind == MR_PASS)
 			result = v;
 		else if (v.kind > MR_DONE && v.kind != MR_QUARANTINE)

@@ -12,3 +12,8 @@ libcore_a_SOURCES += \
 	core/plug/plugin.c core/plug/plugin.h \
 	core/plug/route.c core/plug/route.h \
 	core/plug/store.c core/plug/store.h
+
+check_PROGRAMS += t/unit/plug/hooks
+t_unit_plug_hooks_SOURCES = t/unit/plug/hooks.c
+t_unit_plug_hooks_CFLAGS = $(TEST_CFLAGS)
+t_unit_plug_hooks_LDADD = $(TEST_LIBS)
