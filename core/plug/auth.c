@@ -96,7 +96,10 @@ sasl_begin(struct sasl *s, const struct plugins *p, struct str mechanism,
 enum auth_step
 sasl_next(struct sasl *s, struct str in, struct arena *a, struct buf *out)
 {
-	switch (s->state) {
+	int state = s->state;
+
+	s->state = 0;	/* over, unless a challenge follows */
+	switch (state) {
 	case PLAIN_FIRST:
 		return plain(s, in);
 	case LOGIN_NAME:
