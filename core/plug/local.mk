@@ -13,10 +13,13 @@ libcore_a_SOURCES += \
 	core/plug/route.c core/plug/route.h \
 	core/plug/store.c core/plug/store.h
 
-check_PROGRAMS += t/unit/plug/hooks t/unit/plug/auth
+check_PROGRAMS += t/unit/plug/hooks t/unit/plug/auth t/unit/plug/milter
 t_unit_plug_hooks_SOURCES = t/unit/plug/hooks.c
 t_unit_plug_hooks_CFLAGS = $(TEST_CFLAGS)
 t_unit_plug_hooks_LDADD = $(TEST_LIBS)
 t_unit_plug_auth_SOURCES = t/unit/plug/auth.c
 t_unit_plug_auth_CFLAGS = $(TEST_CFLAGS)
 t_unit_plug_auth_LDADD = $(TEST_LIBS)
+t_unit_plug_milter_SOURCES = t/unit/plug/milter.c
+t_unit_plug_milter_CFLAGS = $(TEST_CFLAGS)
+t_unit_plug_milter_LDADD = $(TEST_LIBS)
