@@ -23,6 +23,7 @@ struct sq_writer;	/* the writing thread */
 struct sq_pool;		/* reading connections */
 struct sq_segments;	/* segment files of this process, open ones to read */
 struct sq_watch;	/* hints in and out */
+struct sq_segment;
 struct sq_logins;	/* passwords that were right a moment ago */
 
 /* The plugin's config: settings, then what open makes. */
@@ -134,13 +135,18 @@ int sq_commit(void *self, struct mr_commit *c, struct mr_error *err);
  * segment must have been written and flushed before (sq_commit_spool). */
 struct sq_spooled {		/* where a body stands; segment 0: in the row */
 	int64_t segment, offset;
-	uint8_t *row;		/* length bytes; malloc */
+	uint64_t length;
+	const void *row;	/* the bytes: the caller's, or in `own` */
+	void *own;
+	struct sq_segment *held;	/* until its row is committed */
 };
 int sq_commit_spool(struct sq *s, const struct mr_commit *c,
 	struct sq_spooled *out, struct mr_error *err);
 int sq_commit_place(struct sq_tx *tx, struct mr_commit *c,
 	const struct sq_spooled *body, struct mr_error *err);
-void sq_spooled_free(struct sq_spooled *b);
+/* code: how the commit ended. A body that was refused gives its space back;
+ * one whose commit FAILED keeps it, since its row may be in the log. */
+void sq_spooled_free(struct sq_spooled *b, int code);
 /* body.c */
 int sq_body_open(void *self, int64_t message, void **body, uint64_t *length,
 	struct mr_error *err);
