@@ -34,6 +34,8 @@ static const char *const step[] = {
 	" sha256 BLOB NOT NULL);"
 	"CREATE INDEX message_dead ON message (dead_ms)"
 	" WHERE dead_ms IS NOT NULL;"
+	"CREATE INDEX message_segment ON message (segment)"
+	" WHERE segment > 0;"
 	"CREATE TABLE body (message INTEGER PRIMARY KEY, bytes BLOB NOT NULL);"
 	"CREATE TABLE cache (message INTEGER PRIMARY KEY, bytes BLOB NOT NULL);"
 	"CREATE TABLE entry (mailbox INTEGER NOT NULL, uid INTEGER NOT NULL,"

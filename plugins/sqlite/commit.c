@@ -1,0 +1,386 @@
+/*
+ * commit.c - a message comes in: its bytes once, then a row for each place it
+ * goes to, all in one change.
+ *
+ * The hot path of the house. The change is bare (writer.c): everything that
+ * may refuse the message is asked before the first row is written. Only a
+ * mailbox that must be made first needs a savepoint.
+ */
+#include "engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define FEW 8			/* placements that need no allocation */
+
+/* ------------------------------------------------------------ the bytes */
+
+static int
+spool_row(const struct mr_commit *c, struct sq_spooled *out,
+	struct mr_error *err)
+{
+	if (c->n_piece == 1 && c->piece[0].fd < 0) {
+		out->row = c->piece[0].mem;
+		return MR_STORE_OK;
+	}
+	out->row = out->own = sq_alloc(c->length);
+	return sq_pieces_read(c->piece, c->n_piece, out->own, err);
+}
+
+int
+sq_commit_spool(struct sq *s, const struct mr_commit *c,
+	struct sq_spooled *out, struct mr_error *err)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	*out = (struct sq_spooled){.segment = 0};
+	for (i = 0; i < c->n_piece; i++)
+		sum += c->piece[i].length;
+	if (sum != c->length)
+		return sq_fail(err, MR_STORE_INVALID, "the pieces of the "
+			"message are not as long as they should be");
+	if (c->n_place == 0)
+		return MR_STORE_OK;
+	if (c->length <= (uint64_t)s->body_in_row)
+		return spool_row(c, out, err);
+	return sq_segment_append(s->segments, c->piece, c->n_piece, c->length,
+		out, err);
+}
+
+void
+sq_spooled_free(struct sq_spooled *b, int code)
+{
+	bool is_needed = code == MR_STORE_OK || code == MR_STORE_FAILED;
+
+	if (b->held)
+		sq_segment_let_go(b->held, b->offset, b->length, !is_needed);
+	free(b->own);
+	*b = (struct sq_spooled){.segment = 0};
+}
+
+/* ---------------------------------------------------- where it is to go */
+
+static int
+query_place(struct sq_db *db, sqlite3_stmt *st, struct sq_place *out,
+	struct mr_error *err)
+{
+	int code = sqlite3_step(st);
+
+	if (code == SQLITE_ROW)
+		*out = (struct sq_place){
+			.mailbox = sqlite3_column_int64(st, 0),
+			.account = sqlite3_column_int64(st, 1),
+			.quota = sqlite3_column_int64(st, 2)};
+	else if (code != SQLITE_DONE)
+		sq_fail_db(err, db, "finding a mailbox");
+	sqlite3_reset(st);
+	return code == SQLITE_ROW ? MR_STORE_OK : code == SQLITE_DONE ?
+		MR_STORE_MISSING : MR_STORE_FAILED;
+}
+
+static int
+find_by_id(struct sq_tx *tx, int64_t id, struct sq_place *out,
+	struct mr_error *err)
+{
+	sqlite3_stmt *st = sq_sql(tx->db, "SELECT m.id, a.id, a.quota"
+		" FROM mailbox m JOIN account a ON a.id = m.account"
+		" WHERE m.id = ?");
+	int code;
+
+	sq_bind(st, "i", id);
+	code = query_place(tx->db, st, out, err);
+	return code == MR_STORE_MISSING ? sq_fail(err, code,
+		"the mailbox is not there") : code;
+}
+
+static int
+make_mailbox(struct sq_tx *tx, const char *account, const char *name,
+	struct sq_place *out, struct mr_error *err)
+{
+	int code = sq_account_id(tx->db, account, &out->account, err);
+
+	if (code == MR_STORE_OK)
+		code = sq_tx_guard(tx, err);
+	if (code == MR_STORE_OK)
+		code = sq_mailbox_make(tx, out->account, name, 0,
+			&out->mailbox, err);
+	if (code == MR_STORE_OK)
+		code = sq_number(tx->db, err, &out->quota,
+			"SELECT quota FROM account WHERE id = ?", "i",
+			out->account);
+	return code;
+}
+
+static int
+find_by_name(struct sq_tx *tx, const struct mr_placement *p,
+	struct sq_place *out, struct mr_error *err)
+{
+	const char *name = strcasecmp(p->mailbox, "INBOX") ? p->mailbox :
+		"INBOX";
+	sqlite3_stmt *st;
+	int code;
+
+	if (sq_known_find(sq_tx_known(tx), p->account, name, out))
+		return MR_STORE_OK;
+	st = sq_sql(tx->db, "SELECT m.id, a.id, a.quota FROM account a"
+		" JOIN mailbox m ON m.account = a.id"
+		" WHERE a.name = ? AND m.name = ?");
+	sq_bind(st, "ss", p->account, name);
+	code = query_place(tx->db, st, out, err);
+	if (code == MR_STORE_MISSING)
+		code = p->create ? make_mailbox(tx, p->account, name, out,
+			err) : sq_fail(err, code, "%s has no mailbox %s",
+			p->account, name);
+	if (code == MR_STORE_OK)
+		sq_known_keep(sq_tx_known(tx), p->account, name, out);
+	return code;
+}
+
+static int
+find_places(struct sq_tx *tx, const struct mr_commit *c, struct sq_place *out,
+	struct mr_error *err)
+{
+	int code = MR_STORE_OK;
+	size_t i;
+
+	for (i = 0; i < c->n_place && code == MR_STORE_OK; i++) {
+		const struct mr_placement *p = &c->place[i];
+
+		if (p->kind == MR_PLACE_QUEUE)
+			out[i] = (struct sq_place){.account = 0};
+		else if (p->mailbox_id)
+			code = find_by_id(tx, p->mailbox_id, &out[i], err);
+		else
+			code = find_by_name(tx, p, &out[i], err);
+	}
+	return code;
+}
+
+/* An account may be there several times, in several mailboxes. */
+static int
+check_quota(struct sq_tx *tx, const struct mr_commit *c,
+	const struct sq_place *place, struct mr_error *err)
+{
+	uint64_t bytes;
+	size_t i, k;
+	int code;
+
+	for (i = 0; i < c->n_place; i++) {
+		if (place[i].quota <= 0)
+			continue;
+		code = sq_account_bytes(tx->db, place[i].account, &bytes, err);
+		if (code != MR_STORE_OK)
+			return code;
+		for (k = 0; k < c->n_place; k++)
+			if (place[k].account == place[i].account)
+				bytes += c->length;
+		if (bytes > (uint64_t)place[i].quota)
+			return sq_fail(err, MR_STORE_OVER_QUOTA,
+				"the account is over its quota");
+	}
+	return MR_STORE_OK;
+}
+
+/* ------------------------------------------------------------- the rows */
+
+static int
+insert_message(struct sq_tx *tx, const struct mr_commit *c,
+	const struct sq_spooled *body, int64_t *id, struct mr_error *err)
+{
+	int code = sq_run(tx->db, err, "INSERT INTO message"
+		" (refs, length, segment, offset, sha256)"
+		" VALUES (?, ?, ?, ?, ?)", "iiiib", (int64_t)c->n_place,
+		(int64_t)c->length, body->segment, body->offset, c->sha256,
+		sizeof c->sha256);
+
+	*id = sqlite3_last_insert_rowid(tx->db->handle);
+	if (code == MR_STORE_OK && !body->segment)
+		code = sq_run(tx->db, err, "INSERT INTO body VALUES (?, ?)",
+			"ib", *id, body->row, (size_t)c->length);
+	if (code == MR_STORE_OK && c->cache.len)
+		code = sq_run(tx->db, err, "INSERT INTO cache VALUES (?, ?)",
+			"ib", *id, c->cache.at, c->cache.len);
+	return code;
+}
+
+/* uid and modseq for one message more. */
+static int
+count_up(struct sq_tx *tx, const struct mr_commit *c, struct mr_placement *p,
+	int64_t *modseq, struct mr_error *err)
+{
+	sqlite3_stmt *st = sq_sql(tx->db, "UPDATE mailbox SET"
+		" uidnext = uidnext + 1, modseq = modseq + 1,"
+		" messages = messages + 1, unseen = unseen + ?2,"
+		" bytes = bytes + ?3 WHERE id = ?1"
+		" RETURNING uidnext - 1, uidvalidity, modseq");
+	int code = MR_STORE_OK;
+
+	sq_bind(st, "iii", p->out_mailbox_id,
+		(int64_t)!(p->flags & MR_FLAG_SEEN), (int64_t)c->length);
+	if (sqlite3_step(st) == SQLITE_ROW) {
+		p->out_uid = (uint32_t)sqlite3_column_int64(st, 0);
+		p->out_uidvalidity = (uint32_t)sqlite3_column_int64(st, 1);
+		*modseq = sqlite3_column_int64(st, 2);
+	} else {
+		code = sq_fail_db(err, tx->db, "counting a message");
+	}
+	sqlite3_reset(st);
+	return code;
+}
+
+static int
+place_in_mailbox(struct sq_tx *tx, const struct mr_commit *c,
+	struct mr_placement *p, int64_t message, struct mr_error *err)
+{
+	const char *words = p->keywords && *p->keywords ? p->keywords : NULL;
+	int64_t modseq = 0;
+	int code = count_up(tx, c, p, &modseq, err);
+
+	if (code == MR_STORE_OK)
+		code = sq_run(tx->db, err, "INSERT INTO entry (mailbox, uid,"
+			" flags, modseq, message, length, received_ms,"
+			" keywords) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			"iiiiiiis", p->out_mailbox_id, (int64_t)p->out_uid,
+			(int64_t)p->flags, modseq, message,
+			(int64_t)c->length, p->received_ms, words);
+	if (code == MR_STORE_OK)
+		code = sq_run(tx->db, err, "INSERT INTO ledger (at_ms, trace,"
+			" event, origin, rcpt, mailbox, uid)"
+			" VALUES (?, ?, 'delivered', ?, ?, ?, ?)", "isssii",
+			tx->now_ms, c->trace, c->origin, p->account,
+			p->out_mailbox_id, (int64_t)p->out_uid);
+	if (code == MR_STORE_OK)
+		sq_changed(tx, MR_CHANGE_MAILBOX, p->out_mailbox_id,
+			(uint64_t)modseq);
+	return code;
+}
+
+static int
+place_in_queue(struct sq_tx *tx, const struct mr_commit *c,
+	struct mr_placement *p, int64_t message, struct mr_error *err)
+{
+	int64_t state = p->held ? MR_HELD : MR_QUEUED;
+	const char *next_hop = p->next_hop ? p->next_hop : "";
+	int code = sq_run(tx->db, err, "INSERT INTO queue (message, length,"
+		" state, created_ms, next_ms, expire_ms, trace, sender, rcpt,"
+		" next_hop, dsn, reply)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		"iiiiiissssss", message, (int64_t)c->length, state, tx->now_ms,
+		p->next_ms, p->expire_ms, c->trace, p->sender, p->rcpt,
+		next_hop, p->dsn, p->held ? p->reason : NULL);
+
+	p->out_queue_id = sqlite3_last_insert_rowid(tx->db->handle);
+	if (code == MR_STORE_OK)
+		code = sq_run(tx->db, err, "INSERT INTO ledger (at_ms, trace,"
+			" event, origin, sender, rcpt, queue, detail)"
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "isssssis",
+			tx->now_ms, c->trace, p->held ? "held" : "queued",
+			c->origin, p->sender, p->rcpt, p->out_queue_id,
+			p->held ? p->reason : next_hop);
+	if (code == MR_STORE_OK)
+		sq_changed(tx, MR_CHANGE_QUEUE, 0, 0);
+	return code;
+}
+
+static int
+note_discarded(struct sq_tx *tx, const struct mr_commit *c,
+	struct mr_error *err)
+{
+	return sq_run(tx->db, err, "INSERT INTO ledger (at_ms, trace, event,"
+		" origin, detail) VALUES (?, ?, 'discarded', ?, ?)", "isss",
+		tx->now_ms, c->trace, c->origin, c->discarded_by);
+}
+
+static int
+insert_all(struct sq_tx *tx, struct mr_commit *c,
+	const struct sq_spooled *body, const struct sq_place *place,
+	struct mr_error *err)
+{
+	int64_t message;
+	int code = insert_message(tx, c, body, &message, err);
+	size_t i;
+
+	for (i = 0; i < c->n_place && code == MR_STORE_OK; i++) {
+		struct mr_placement *p = &c->place[i];
+
+		p->out_mailbox_id = place[i].mailbox;
+		code = p->kind == MR_PLACE_QUEUE ?
+			place_in_queue(tx, c, p, message, err) :
+			place_in_mailbox(tx, c, p, message, err);
+	}
+	return code;
+}
+
+int
+sq_commit_place(struct sq_tx *tx, struct mr_commit *c,
+	const struct sq_spooled *body, struct mr_error *err)
+{
+	struct sq_place few[FEW], *place = few;
+	int code;
+
+	if (c->n_place == 0)
+		return note_discarded(tx, c, err);
+	if (c->n_place > FEW)
+		place = sq_alloc(c->n_place * sizeof *place);
+	code = find_places(tx, c, place, err);
+	if (code == MR_STORE_OK)
+		code = check_quota(tx, c, place, err);
+	if (code == MR_STORE_OK)
+		code = insert_all(tx, c, body, place, err);
+	if (place != few)
+		free(place);
+	return code;
+}
+
+/* --------------------------------------------------------------- commit */
+
+struct job {
+	struct mr_commit *commit;
+	struct sq_spooled body;
+};
+
+static int
+run_commit(struct sq_tx *tx, void *arg, struct mr_error *err)
+{
+	struct job *j = arg;
+
+	return sq_commit_place(tx, j->commit, &j->body, err);
+}
+
+int
+sq_commit_check(const struct mr_commit *c, struct mr_error *err)
+{
+	size_t i;
+
+	if (!c->trace || (c->n_place == 0 && !c->discarded_by))
+		return sq_fail(err, MR_STORE_INVALID,
+			"a message without a place or a trace");
+	for (i = 0; i < c->n_place; i++) {
+		const struct mr_placement *p = &c->place[i];
+
+		if (p->kind == MR_PLACE_QUEUE ? !p->sender || !p->rcpt :
+			p->kind != MR_PLACE_MAILBOX || (!p->mailbox_id &&
+			(!p->account || !p->mailbox)))
+			return sq_fail(err, MR_STORE_INVALID,
+				"placement %zu is not whole", i);
+	}
+	return MR_STORE_OK;
+}
+
+int
+sq_commit(void *self, struct mr_commit *c, struct mr_error *err)
+{
+	struct sq *s = self;
+	struct job j = {.commit = c};
+	int code = sq_commit_check(c, err);
+
+	if (code != MR_STORE_OK)
+		return code;
+	code = sq_commit_spool(s, c, &j.body, err);
+	if (code == MR_STORE_OK)
+		code = sq_write_bare(s, run_commit, &j, err);
+	sq_spooled_free(&j.body, code);
+	return code;
+}

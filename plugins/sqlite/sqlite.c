@@ -1,0 +1,216 @@
+/*
+ * sqlite.c - the descriptor of the built-in store: its settings, how it opens
+ * and closes, and the table that the core calls.
+ *
+ * Opening takes one connection, which becomes the writer's. Threads start
+ * when there is something for them: the writer's with the first change, the
+ * keeper's with a long log, the watching one with watch.
+ */
+#include "engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define AT(field) offsetof(struct sq, field)
+
+static const struct mr_setting settings[] = {
+	{"folder", MR_PATH, 0, AT(folder), "\"\"", 0, 0, NULL,
+		"Where mail is kept. Empty: sqlite in the data directory."},
+	{"body_in_row", MR_SIZE, 0, AT(body_in_row), "\"16 KiB\"", 0,
+		1 << 20, NULL, "Messages up to this size are kept in the "
+		"database, larger ones in segment files."},
+	{"segment_size", MR_SIZE, 0, AT(segment_size), "\"64 MiB\"", 1 << 20,
+		4LL << 30, NULL, "A new segment file is begun at this size."},
+	{"keep_removed", MR_DURATION, 0, AT(keep_removed), "\"10m\"", 0,
+		30 * 86400000LL, NULL, "How long the bytes of a removed "
+		"message stay, for those who are reading it."},
+	{"tag", MR_TEXT, 0, AT(tag), "\"+\"", 0, 0, NULL,
+		"Characters that divide user and tag in user+tag@domain. "
+		"Empty: no tags."},
+	{"login_cache", MR_BOOL, 0, AT(login_cache), "true", 0, 0, NULL,
+		"Remember right passwords for a moment, so that clients with "
+		"many connections do not cost a hash each."},
+	MR_SETTINGS_END,
+};
+
+/* ----------------------------------------------------------------- open */
+
+static int
+make_folder(const char *path, struct mr_error *err)
+{
+	if (mkdir(path, 0700) == 0 || errno == EEXIST)
+		return MR_STORE_OK;
+	return sq_fail(err, MR_STORE_FAILED, "cannot create %s: %s", path,
+		strerror(errno));
+}
+
+/* With parents. */
+static int
+make_path(const char *path, struct mr_error *err)
+{
+	char *copy = sq_printf("%s", path), *at;
+	int code = MR_STORE_OK;
+
+	for (at = strchr(copy + 1, '/'); at && code == MR_STORE_OK;
+		at = strchr(at + 1, '/')) {
+		*at = 0;
+		code = make_folder(copy, err);
+		*at = '/';
+	}
+	if (code == MR_STORE_OK)
+		code = make_folder(copy, err);
+	free(copy);
+	return code;
+}
+
+static int
+make_folders(struct sq *s, struct mr_error *err)
+{
+	static const char *const below[] = {"segments", "hints"};
+	int code = make_path(s->path, err);
+	size_t i;
+
+	for (i = 0; i < sizeof below / sizeof *below && code == MR_STORE_OK;
+		i++) {
+		char *path = sq_printf("%s/%s", s->path, below[i]);
+
+		code = make_folder(path, err);
+		free(path);
+	}
+	return code;
+}
+
+/* The first process makes the tables; the lock keeps others out meanwhile. */
+static struct sq_db *
+open_database(struct sq *s, int lock, struct mr_error *err)
+{
+	struct sq_db *db;
+
+	if (sq_lock_take(lock, err) != MR_STORE_OK)
+		return NULL;
+	db = sq_db_open(s->path, SQ_WRITES, err);
+	if (db && sq_schema(db->handle, err) != MR_STORE_OK) {
+		sq_db_close(db);
+		db = NULL;
+	}
+	sq_lock_give(lock);
+	return db;
+}
+
+static void
+sqlite_close(void *config)
+{
+	struct sq *s = config;
+
+	/* The writer may still tell of its last changes. */
+	sq_writer_free(s->writer);
+	sq_watch_free(s->watch);
+	sq_segments_free(s->segments);
+	sq_pool_free(s->pool);
+	sq_logins_free(s->logins);
+	free(s->path);
+	s->path = NULL;
+	s->writer = NULL;
+	s->watch = NULL;
+	s->segments = NULL;
+	s->pool = NULL;
+	s->logins = NULL;
+}
+
+static int
+open_parts(struct sq *s, struct mr_error *err)
+{
+	struct sq_db *db;
+	int lock;
+
+	if (make_folders(s, err) != MR_STORE_OK)
+		return -1;
+	lock = sq_lock_open(s->path, err);
+	if (lock < 0)
+		return -1;
+	db = open_database(s, lock, err);
+	if (!db) {
+		close(lock);
+		return -1;
+	}
+	s->pool = sq_pool_new();
+	s->logins = sq_logins_new();
+	s->writer = sq_writer_new(s, db, lock);
+	s->segments = sq_segments_new(s, err);
+	s->watch = s->segments ? sq_watch_new(s, err) : NULL;
+	return s->watch ? 0 : -1;
+}
+
+static int
+sqlite_open(void *config, struct mr_open *open)
+{
+	struct sq *s = config;
+	struct mr_error err = {{0}};
+
+	/* Counting memory would take a lock at each allocation. Refused when
+	 * somebody in this process has begun before us; no harm. */
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	s->host = open->host;
+	s->path = *s->folder ? sq_printf("%s", s->folder) :
+		sq_printf("%s/sqlite", open->data);
+	if (open_parts(s, &err) == 0)
+		return 0;
+	snprintf(open->error, open->error_size, "%s", err.text);
+	sqlite_close(s);
+	return -1;
+}
+
+/* ----------------------------------------------------------- descriptor */
+
+static const struct mr_store store = {
+	.size = sizeof store,
+	.commit = sq_commit,
+	.body_open = sq_body_open,
+	.body_read = sq_body_read,
+	.body_close = sq_body_close,
+	.mailbox_list = sq_mailbox_list,
+	.mailbox_find = sq_mailbox_find,
+	.mailbox_get = sq_mailbox_get,
+	.mailbox_create = sq_mailbox_create,
+	.mailbox_delete = sq_mailbox_delete,
+	.mailbox_rename = sq_mailbox_rename,
+	.subscribe = sq_subscribe,
+	.subscriptions = sq_subscriptions,
+	.mailbox_take_recent = sq_mailbox_take_recent,
+	.uids = sq_uids,
+	.scan = sq_scan,
+	.vanished = sq_vanished,
+	.store_flags = sq_store_flags,
+	.expunge = sq_expunge,
+	.copy = sq_copy,
+	.queue_claim = sq_queue_claim,
+	.queue_next = sq_queue_next,
+	.queue_settle = sq_queue_settle,
+	.queue_list = sq_queue_list,
+	.queue_retry = sq_queue_retry,
+	.queue_hold = sq_queue_hold,
+	.queue_unclaim = sq_queue_unclaim,
+	.watch = sq_watch,
+	.domain_add = sq_domain_add,
+	.domain_list = sq_domain_list,
+	.account_add = sq_account_add,
+	.account_set = sq_account_set,
+	.account_remove = sq_account_remove,
+	.account_list = sq_account_list,
+	.alias_add = sq_alias_add,
+	.alias_remove = sq_alias_remove,
+	.alias_list = sq_alias_list,
+	.figures = sq_figures,
+};
+
+MR_PLUGIN = {
+	MR_PLUGIN_HEAD, .name = "sqlite", .version = "0.1.0",
+	.summary = "keeps mail, queue and accounts on this machine",
+	.settings = settings, .config_size = sizeof(struct sq),
+	.open = sqlite_open, .close = sqlite_close, .store = &store,
+	.auth = &sq_auth, .route = &sq_route,
+};
