@@ -11,6 +11,9 @@ libcore_a_SOURCES += \
 	core/serve/imap_read.c \
 	core/serve/imap_select.c \
 	core/serve/imap_sync.c \
+	core/serve/pop3.c core/serve/pop3.h \
+	core/serve/pop3_auth.c \
+	core/serve/pop3_mail.c \
 	core/serve/serve.c core/serve/serve.h \
 	core/serve/session.c core/serve/session.h \
 	core/serve/smtp.c core/serve/smtp.h \
