@@ -26,6 +26,8 @@ static const char *const step[] = {
 	" messages INTEGER NOT NULL DEFAULT 0, unseen INTEGER NOT NULL DEFAULT 0,"
 	" bytes INTEGER NOT NULL DEFAULT 0,"
 	" recent_uid INTEGER NOT NULL DEFAULT 1, UNIQUE (account, name));"
+	"CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
+	" WITHOUT ROWID;"
 	"CREATE TABLE subscription (account INTEGER NOT NULL, name TEXT NOT NULL,"
 	" PRIMARY KEY (account, name)) WITHOUT ROWID;"
 	"CREATE TABLE message (id INTEGER PRIMARY KEY AUTOINCREMENT,"

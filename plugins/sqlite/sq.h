@@ -116,6 +116,12 @@ int sq_mailbox_id(struct sq_db *db, int64_t account, const char *name,
 /* Makes a mailbox and its missing parents; id of the last. EXISTS, INVALID. */
 int sq_mailbox_make(struct sq_tx *tx, int64_t account, const char *name,
 	uint32_t special, int64_t *id, struct mr_error *err);
+/* Takes a mailbox away with all that is in it. */
+int sq_mailbox_remove(struct sq_tx *tx, int64_t mailbox,
+	struct mr_error *err);
+/* Everything in one mailbox goes to another. */
+int sq_move_all(struct sq_tx *tx, int64_t from, int64_t to,
+	struct mr_error *err);
 /* Bytes in all mailboxes of an account. */
 int sq_account_bytes(struct sq_db *db, int64_t account, uint64_t *bytes,
 	struct mr_error *err);
@@ -174,7 +180,7 @@ int sq_subscriptions(void *self, const char *account,
 	struct mr_error *err);
 int sq_mailbox_take_recent(void *self, int64_t mailbox,
 	struct mr_mailbox *out, struct mr_error *err);
-/* entries.c: reading; change.c: flags, expunge, copy */
+/* entries.c: reading; flags.c: flags, expunge; copy.c */
 int sq_uids(void *self, int64_t mailbox,
 	int (*each)(void *arg, struct mr_range run), void *arg,
 	struct mr_error *err);

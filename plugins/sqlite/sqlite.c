@@ -205,6 +205,9 @@ static const struct mr_store store = {
 	.alias_remove = sq_alias_remove,
 	.alias_list = sq_alias_list,
 	.figures = sq_figures,
+	.state_get = sq_state_get,
+	.state_set = sq_state_set,
+	.state_add = sq_state_add,
 };
 
 MR_PLUGIN = {

@@ -1,0 +1,203 @@
+/*
+ * rows.c - gathering entries and taking them out of a mailbox. The writing
+ * thread, inside a change.
+ */
+#include "rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void *
+grown(void *old, size_t size)
+{
+	void *p = realloc(old, size);
+
+	if (!p)
+		abort();	/* a few MB: the machine is at its end */
+	return p;
+}
+
+static void
+take(struct rows *r, sqlite3_stmt *st)
+{
+	const char *keywords = sq_text(st, 6);
+	struct entry *e;
+
+	if (r->n == r->room) {
+		r->room = r->room ? r->room * 2 : 64;
+		r->item = grown(r->item, r->room * sizeof *r->item);
+	}
+	e = &r->item[r->n++];
+	*e = (struct entry){
+		.uid = (uint32_t)sqlite3_column_int64(st, 0),
+		.flags = (uint32_t)sqlite3_column_int64(st, 1),
+		.modseq = (uint64_t)sqlite3_column_int64(st, 2),
+		.message = sqlite3_column_int64(st, 3),
+		.length = sqlite3_column_int64(st, 4),
+		.received_ms = sqlite3_column_int64(st, 5),
+	};
+	if (*keywords)
+		e->keywords = strcpy(grown(NULL, strlen(keywords) + 1),
+			keywords);
+}
+
+static int
+by_uid(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+/* Ranges may come in any order and overlap. */
+static void
+put_in_order(struct rows *r)
+{
+	size_t i, n = 0;
+
+	for (i = 1; i < r->n && r->item[i - 1].uid < r->item[i].uid; i++)
+		;
+	if (i >= r->n)
+		return;
+	qsort(r->item, r->n, sizeof *r->item, by_uid);
+	for (i = 0; i < r->n; i++) {
+		if (n && r->item[n - 1].uid == r->item[i].uid)
+			free(r->item[i].keywords);
+		else
+			r->item[n++] = r->item[i];
+	}
+	r->n = n;
+}
+
+int
+rows_gather(struct sq_db *db, int64_t mailbox, const struct mr_range *range,
+	size_t n, uint32_t mask, struct rows *out, struct mr_error *err)
+{
+	static const struct mr_range all = {1, UINT32_MAX};
+	sqlite3_stmt *st = sq_sql(db, "SELECT uid, flags, modseq, message,"
+		" length, received_ms, keywords FROM entry WHERE mailbox = ?"
+		" AND uid BETWEEN ? AND ? AND flags & ?4 = ?4 ORDER BY uid");
+	int step = SQLITE_DONE;
+	size_t i;
+
+	*out = (struct rows){NULL, 0, 0};
+	if (!n) {
+		range = &all;
+		n = 1;
+	}
+	for (i = 0; i < n && step == SQLITE_DONE; i++) {
+		sq_bind(st, "iiii", mailbox, (int64_t)range[i].first,
+			(int64_t)range[i].last, (int64_t)mask);
+		while ((step = sqlite3_step(st)) == SQLITE_ROW)
+			take(out, st);
+		if (step == SQLITE_DONE)
+			sqlite3_reset(st);
+	}
+	if (step != SQLITE_DONE) {
+		step = sq_fail_db(err, db, "reading messages");
+		sqlite3_reset(st);
+		return step;
+	}
+	put_in_order(out);
+	return MR_STORE_OK;
+}
+
+void
+rows_free(struct rows *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		free(r->item[i].keywords);
+	free(r->item);
+	*r = (struct rows){NULL, 0, 0};
+}
+
+int
+rows_next_modseq(struct sq_db *db, int64_t mailbox, int64_t *modseq,
+	struct mr_error *err)
+{
+	int code = sq_number(db, err, modseq, "SELECT modseq + 1 FROM mailbox"
+		" WHERE id = ?", "i", mailbox);
+
+	return code == MR_STORE_MISSING ?
+		sq_fail(err, code, "there is no such mailbox") : code;
+}
+
+/* --------------------------------------------------------------- removal */
+
+static int
+remove_run(struct sq_tx *tx, int64_t mailbox, int64_t modseq, uint32_t first,
+	uint32_t last, struct mr_error *err)
+{
+	return sq_run(tx->db, err, "INSERT INTO vanished VALUES (?, ?, ?, ?)",
+		"iiii", mailbox, modseq, (int64_t)first, (int64_t)last);
+}
+
+static int
+remove_entries(struct sq_tx *tx, int64_t mailbox, int64_t modseq,
+	const struct rows *r, bool drop, struct mr_error *err)
+{
+	size_t i, start = 0;
+	int code = MR_STORE_OK;
+
+	for (i = 0; i < r->n && code == MR_STORE_OK; i++) {
+		code = sq_run(tx->db, err, "DELETE FROM entry WHERE"
+			" mailbox = ? AND uid = ?", "ii", mailbox,
+			(int64_t)r->item[i].uid);
+		if (code == MR_STORE_OK && drop)
+			code = sq_message_drop(tx, r->item[i].message, 1, err);
+		if (code != MR_STORE_OK || (i + 1 < r->n &&
+			r->item[i + 1].uid == r->item[i].uid + 1))
+			continue;
+		code = remove_run(tx, mailbox, modseq, r->item[start].uid,
+			r->item[i].uid, err);
+		start = i + 1;
+	}
+	return code;
+}
+
+int
+rows_remove(struct sq_tx *tx, int64_t mailbox, const struct rows *r,
+	bool drop, struct mr_error *err)
+{
+	int64_t modseq, unseen = 0, bytes = 0;
+	size_t i;
+	int code;
+
+	if (!r->n)
+		return MR_STORE_OK;
+	code = rows_next_modseq(tx->db, mailbox, &modseq, err);
+	if (code == MR_STORE_OK)
+		code = remove_entries(tx, mailbox, modseq, r, drop, err);
+	for (i = 0; i < r->n; i++) {
+		unseen += !(r->item[i].flags & MR_FLAG_SEEN);
+		bytes += r->item[i].length;
+	}
+	if (code == MR_STORE_OK)
+		code = sq_run(tx->db, err, "UPDATE mailbox SET modseq = ?,"
+			" messages = messages - ?, unseen = unseen - ?,"
+			" bytes = bytes - ? WHERE id = ?", "iiiii", modseq,
+			(int64_t)r->n, unseen, bytes, mailbox);
+	sq_changed(tx, MR_CHANGE_MAILBOX, mailbox, (uint64_t)modseq);
+	return code;
+}
+
+int
+sq_mailbox_remove(struct sq_tx *tx, int64_t mailbox, struct mr_error *err)
+{
+	struct rows r;
+	int code = rows_gather(tx->db, mailbox, NULL, 0, 0, &r, err);
+
+	if (code == MR_STORE_OK)
+		code = rows_remove(tx, mailbox, &r, true, err);
+	rows_free(&r);
+	if (code == MR_STORE_OK)
+		code = sq_run(tx->db, err, "DELETE FROM vanished"
+			" WHERE mailbox = ?", "i", mailbox);
+	if (code == MR_STORE_OK)
+		code = sq_run(tx->db, err, "DELETE FROM mailbox WHERE id = ?",
+			"i", mailbox);
+	sq_changed(tx, MR_CHANGE_MAILBOX, mailbox, 0);
+	return code;
+}

@@ -1,0 +1,35 @@
+/*
+ * rows.h - entries gathered for a change: which they are, and what changing
+ * them does to the mailbox's counters. For rows.c, change.c and copy.c.
+ */
+#ifndef SQLITE_ROWS_H
+#define SQLITE_ROWS_H
+
+#include "sq.h"
+
+struct entry {
+	uint32_t uid, flags;
+	uint64_t modseq;
+	int64_t message, length, received_ms;
+	char *keywords;		/* malloc, or NULL for none */
+};
+
+struct rows {			/* ascending by UID, each once */
+	struct entry *item;
+	size_t n, room;
+};
+
+/* Entries of the ranges (n 0: all) that have all flags of `mask`. */
+int rows_gather(struct sq_db *db, int64_t mailbox,
+	const struct mr_range *range, size_t n, uint32_t mask,
+	struct rows *out, struct mr_error *err);
+void rows_free(struct rows *r);
+/* The modseq that a change of this mailbox gets. */
+int rows_next_modseq(struct sq_db *db, int64_t mailbox, int64_t *modseq,
+	struct mr_error *err);
+/* Takes the rows out of the mailbox: entries, what vanished, counters, the
+ * hint. drop: their messages lose a reference each. */
+int rows_remove(struct sq_tx *tx, int64_t mailbox, const struct rows *r,
+	bool drop, struct mr_error *err);
+
+#endif
