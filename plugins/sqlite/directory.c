@@ -272,6 +272,8 @@ run_account_remove(struct sq_tx *tx, void *arg, struct mr_error *err)
 	int64_t id, mailbox;
 	int code = sq_account_id(tx->db, e->name, &id, err);
 
+	if (code != MR_STORE_OK)
+		return code;
 	while (code == MR_STORE_OK) {
 		code = sq_number(tx->db, err, &mailbox, "SELECT id FROM mailbox"
 			" WHERE account = ? LIMIT 1", "i", id);
@@ -280,7 +282,7 @@ run_account_remove(struct sq_tx *tx, void *arg, struct mr_error *err)
 		else if (code == MR_STORE_MISSING)
 			break;
 	}
-	if (code != MR_STORE_MISSING || !id)
+	if (code != MR_STORE_MISSING)
 		return code;
 	code = sq_run(tx->db, err, "DELETE FROM subscription"
 		" WHERE account = ?", "i", id);

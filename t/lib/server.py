@@ -72,7 +72,7 @@ def make_certificate(folder, name="localhost"):
          "-keyout", key, "-out", cert, "-subj", "/CN=" + name, "-addext",
          "subjectAltName=DNS:%s,IP:127.0.0.1" % name],
         check=True, capture_output=True)
-    os.chmod(key, 0o644)
+    os.chmod(key, 0o600)
     return cert, key
 
 
@@ -346,7 +346,7 @@ class Server:
     def imap(self, name="bob", mailbox="INBOX"):
         box = imaplib.IMAP4("127.0.0.1", self.ports["imap"],
                             timeout=60 * SLOW)
-        box.login('"%s"' % self.address(name), '"%s"' % PASSWORD)
+        box.login('"%s"' % self.address(name), PASSWORD)
         if mailbox:
             box.select(mailbox)
         return box
