@@ -224,6 +224,41 @@ addr_parse(struct str in, struct addr *out)
 		out->full.len <= ADDR_MAX;
 }
 
+static bool
+is_dot_atom(struct str s)
+{
+	bool after_dot = true;
+	size_t i;
+
+	for (i = 0; i < s.len; i++) {
+		if (s.at[i] == '.' ? after_dot : !is_atext(s.at[i]))
+			return false;
+		after_dot = s.at[i] == '.';
+	}
+	return !after_dot;
+}
+
+struct str
+addr_plain(struct arena *a, struct str address)
+{
+	size_t at = str_rfind(address, '@'), i, n = 0;
+	char *local;
+
+	if (at == address.len || at < 3 || address.at[0] != '"' ||
+		address.at[at - 1] != '"')
+		return address;
+	local = arena_alloc(a, at);
+	for (i = 1; i < at - 1; i++) {
+		if (address.at[i] == '\\' && i + 1 < at - 1)
+			i++;
+		local[n++] = address.at[i];
+	}
+	if (!is_dot_atom(str_of(local, n)))
+		return address;
+	return str_from(arena_printf(a, "%.*s%.*s", (int)n, local,
+		STR_ARGS(str_sub(address, at, address.len))));
+}
+
 static struct str
 lower(struct arena *a, struct str s)
 {

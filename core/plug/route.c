@@ -3,6 +3,7 @@
  */
 #include "plug/route.h"
 
+#include "mail/addr.h"
 #include "plug/hooks.h"
 
 struct gather {
@@ -50,7 +51,8 @@ enum route_answer
 route_resolve(const struct plugins *p, struct arena *a, struct str address,
 	uint64_t size, struct route_target **out)
 {
-	struct mr_str plain = {address.at, address.len};
+	struct str unquoted = addr_plain(a, address);
+	struct mr_str plain = {unquoted.at, unquoted.len};
 	enum route_answer answer;
 	size_t i;
 

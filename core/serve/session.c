@@ -185,14 +185,18 @@ park_as(struct session *s, enum session_next next)
 	bool all_read;
 
 	arena_reset(&s->command);
+	if (next == SESSION_DELAY) {
+		/* The answer waits too, so that nobody saves the pause by
+		 * coming back on another connection. */
+		s->waiting = next;
+		return PARK_TIMER;	/* the protocol set wake_at */
+	}
 	if (!stream_flush(&s->stream) || next == SESSION_END)
 		return PARK_LEAVE;
 	all_read = stream_release(&s->stream);
 	if (stream_failed(&s->stream))
 		return PARK_LEAVE;
 	s->waiting = next;
-	if (next == SESSION_DELAY)
-		return PARK_TIMER;	/* the protocol set wake_at */
 	if (!all_read)
 		return PARK_READY;
 	if (next == SESSION_MORE)

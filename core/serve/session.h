@@ -21,7 +21,8 @@ struct session;
 
 enum session_next {
 	SESSION_MORE,	/* read the next command */
-	SESSION_DELAY,	/* park until session->guest.wake_at, then turn again */
+	SESSION_DELAY,	/* park until session->guest.wake_at, then send what
+			   was written and turn again */
 	SESSION_IDLE,	/* park for input, wake or timer (IMAP IDLE) */
 	SESSION_END,	/* said good-bye, or the stream failed */
 };

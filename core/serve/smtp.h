@@ -33,6 +33,7 @@ struct smtp {
 	bool is_submission;
 	bool esmtp;
 	bool in_mail;			/* MAIL was taken */
+	bool rcpt_tried;
 	bool in_auth;			/* the next line is SASL's */
 	bool quit;
 	bool delay;			/* answer, then pause */

@@ -331,7 +331,9 @@ smtp_data(struct smtp *k, struct str args)
 
 	(void)args;
 	if (!envelope_count(&k->envelope))
-		return REPLY(554, "5.5.1", "No valid recipients");
+		return k->rcpt_tried ?
+			REPLY(554, "5.5.1", "No valid recipients") :
+			REPLY(503, "5.5.1", "Say RCPT first");
 	r = smtp_judge(k, hooks_data(k->hooks));
 	if (r.code)
 		goto out;

@@ -17,7 +17,7 @@ void
 smtp_reset(struct smtp *k)
 {
 	hooks_reset(k->hooks);
-	k->in_mail = false;
+	k->in_mail = k->rcpt_tried = false;
 	k->facts.envelope = NULL;
 	k->facts.queue_id[0] = '\0';
 	k->rcpt = NULL;
@@ -304,6 +304,7 @@ smtp_rcpt(struct smtp *k, struct str args)
 	struct reply r;
 	size_t i;
 
+	k->rcpt_tried = true;
 	if (!str_istarts(args, "TO:"))
 		return REPLY(501, "5.5.4", "Syntax: RCPT TO:<address>");
 	args = str_trim_blank(str_sub(args, 3, args.len));

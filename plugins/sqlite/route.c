@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define ADDRESS_MOST 320
 #define DEPTH_MOST 10
@@ -270,11 +271,16 @@ search_address(struct search *s, const char *address, int depth)
 static enum mr_route_answer
 resolve_in(struct search *s, const char *name)
 {
-	int local = has_domain(s->db, strrchr(name, '@') + 1), got;
+	const char *domain = strrchr(name, '@') + 1;
+	int local = has_domain(s->db, domain), got;
 
-	if (local <= 0)
+	/* <postmaster> without a domain comes with our own name. */
+	if (local == 0 && !strcasecmp(domain, s->sq->hostname))
+		got = try_postmaster(s, name);
+	else if (local > 0)
+		got = search_address(s, name, 0);
+	else
 		return local < 0 ? MR_ROUTE_TEMPFAIL : MR_ROUTE_NOT_MINE;
-	got = search_address(s, name, 0);
 	if (got < 0)
 		return MR_ROUTE_TEMPFAIL;
 	if (s->found)

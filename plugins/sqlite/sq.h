@@ -36,6 +36,7 @@ struct sq {
 	bool login_cache;
 
 	char *path;		/* folder in effect */
+	char *hostname;		/* the server's */
 	const struct mr_host *host;
 	struct sq_writer *writer;
 	struct sq_pool *pool;

@@ -113,6 +113,8 @@ sqlite_close(void *config)
 	sq_pool_free(s->pool);
 	sq_logins_free(s->logins);
 	free(s->path);
+	free(s->hostname);
+	s->hostname = NULL;
 	s->path = NULL;
 	s->writer = NULL;
 	s->watch = NULL;
@@ -157,6 +159,7 @@ sqlite_open(void *config, struct mr_open *open)
 	s->host = open->host;
 	s->path = *s->folder ? sq_printf("%s", s->folder) :
 		sq_printf("%s/sqlite", open->data);
+	s->hostname = sq_printf("%s", open->hostname);
 	if (open_parts(s, &err) == 0)
 		return 0;
 	snprintf(open->error, open->error_size, "%s", err.text);

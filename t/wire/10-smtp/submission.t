@@ -84,7 +84,7 @@ def test_bad_auth(s):
             (plain("alice@example.test", "wrong"), 535),
             (plain("nobody@example.test", PASSWORD), 535),
             (plain("alice@example.test", ""), 535),
-            (plain("", ""), 535),
+            (plain("", ""), 501),
             (plain("alice@example.test", PASSWORD, "bob@example.test"), 535),
             ("*bad*", 501)):
         with s.line("submissions", "client.test") as c:
