@@ -16,6 +16,24 @@ hooks_breadcrumb(void)
 	return crumb.plugin ? &crumb : NULL;
 }
 
+static __thread struct last_words words;
+
+const struct last_words *
+hooks_last_words(void)
+{
+	return words.text ? &words : NULL;
+}
+
+void
+hooks_set_last_words(int fd, const char *text)
+{
+	words.text = NULL;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	words.fd = fd;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	words.text = text;
+}
+
 void
 hooks_leave_breadcrumb(const char *plugin, const char *hook,
 	const char *session)
@@ -57,6 +75,13 @@ hooks_new(const struct chain *c, struct facts *f)
 			p->desc->session_size);
 	}
 	return h;
+}
+
+void
+hooks_on_give_up(struct hooks *h, void (*give_up)(void *arg), void *arg)
+{
+	h->give_up = give_up;
+	h->give_up_arg = arg;
 }
 
 /* ------------------------------------------------------------- one call */
@@ -111,6 +136,13 @@ open_scene(struct scene *s, struct hooks *h, struct seat *seat,
 	arena_init(&s->scratch);
 	scene_mark(s);
 	hooks_leave_breadcrumb(seat->plugin->name, hook, h->facts->session);
+	if (!seat->plugin->watched)
+		return;
+	s->watched = (struct watchdog_call){.plugin = seat->plugin->name,
+		.hook = hook, .session = h->facts->session,
+		.deadline = s->deadline, .give_up = h->give_up,
+		.arg = h->give_up_arg};
+	watchdog_begin(&s->watched);
 }
 
 static bool
@@ -166,6 +198,8 @@ close_scene(struct scene *s, enum mr_verdict kind)
 	int64_t late = clock_mono() - s->deadline;
 
 	hooks_leave_breadcrumb(NULL, NULL, NULL);
+	if (seat->plugin->watched && watchdog_end())
+		v.kind = kind = MR_TEMPFAIL;
 	if (late > 0)
 		log_warn("filter.slow", LOG_S("filter", v.by),
 			LOG_S("hook", s->hook), LOG_N("late_ms", late));

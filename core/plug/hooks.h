@@ -49,6 +49,9 @@ struct hooks;	/* one a session */
  * once. Lives in the session arena. */
 struct hooks *hooks_new(const struct chain *c, struct facts *f);
 
+/* What to do when a filter does not come back in time (watchdog.h). */
+void hooks_on_give_up(struct hooks *h, void (*give_up)(void *arg), void *arg);
+
 struct verdict hooks_connect(struct hooks *h);
 struct verdict hooks_helo(struct hooks *h);
 struct verdict hooks_mail(struct hooks *h);
@@ -68,6 +71,14 @@ struct breadcrumb {
 	const char *plugin, *hook, *session;
 };
 const struct breadcrumb *hooks_breadcrumb(void);
+/* What the handler may still tell the client of this thread, over a
+ * connection in the clear; text NULL: nothing. Kept by pointer. */
+struct last_words {
+	int fd;
+	const char *text;
+};
+const struct last_words *hooks_last_words(void);
+void hooks_set_last_words(int fd, const char *text);
 /* Other roles leave one too. */
 void hooks_leave_breadcrumb(const char *plugin, const char *hook,
 	const char *session);

@@ -11,7 +11,8 @@ libcore_a_SOURCES += \
 	core/plug/host.c core/plug/host_services.c core/plug/scene.h \
 	core/plug/plugin.c core/plug/plugin.h \
 	core/plug/route.c core/plug/route.h \
-	core/plug/store.c core/plug/store.h
+	core/plug/store.c core/plug/store.h \
+	core/plug/watchdog.c core/plug/watchdog.h
 
 check_PROGRAMS += t/unit/plug/hooks t/unit/plug/auth t/unit/plug/milter
 t_unit_plug_hooks_SOURCES = t/unit/plug/hooks.c

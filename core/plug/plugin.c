@@ -150,6 +150,7 @@ plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 		builtin ? "milter" : "plugin", name);
 	one->desc = builtin;
 	one->module = "(built in)";
+	one->watched = !builtin;
 	if (!builtin) {
 		one->module = module_path(p, name, plugin_dir, c, section);
 		one->desc = plugin_descriptor(one->module, &e);

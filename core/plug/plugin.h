@@ -24,6 +24,8 @@ struct plugin {
 	const struct mr_plugin *desc;
 	void *config;
 	bool opened;
+	bool watched;		/* by the watchdog; what is built in bounds its
+				   own waiting */
 };
 
 struct plugins {

@@ -6,6 +6,7 @@
 #define PLUG_SCENE_H
 
 #include "plug/hooks.h"
+#include "plug/watchdog.h"
 
 /* A filter's place in the chain, for one session. */
 struct seat {
@@ -21,6 +22,8 @@ struct hooks {
 	struct facts *facts;
 	struct seat *seat;	/* chain->n of them */
 	bool in_message;
+	void (*give_up)(void *arg);
+	void *give_up_arg;
 	char peer_host[SOCK_TEXT], peer_port[8];
 	char local_host[SOCK_TEXT], local_port[8];
 };
@@ -33,6 +36,7 @@ struct scene {
 	bool is_message;	/* in the message hook: edits are allowed */
 	bool exact;		/* header values bring their own blank */
 	int64_t deadline;	/* clock_mono */
+	struct watchdog_call watched;
 	struct arena scratch;	/* dies with the call */
 	/* what say() said */
 	int code;

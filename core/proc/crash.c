@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "plug/hooks.h"
 
@@ -55,6 +57,7 @@ static void
 die(int sig)
 {
 	const struct breadcrumb *b = hooks_breadcrumb();
+	const struct last_words *w = hooks_last_words();
 	char line[512];
 	size_t at = 0, room = sizeof line - 1;
 	ssize_t written;
@@ -71,6 +74,8 @@ die(int sig)
 	}
 	line[at++] = '\n';
 	written = write(2, line, at);
+	if (w)
+		written = write(w->fd, w->text, strlen(w->text));
 	(void)written;
 	/* SA_RESETHAND is set: the second time is the last. */
 	raise(sig);

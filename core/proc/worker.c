@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/limit.h"
+#include "plug/watchdog.h"
 #include "proc/crash.h"
 #include "proc/priv.h"
 #include "proc/spawn.h"
@@ -176,6 +177,8 @@ open_park(struct worker_life *w, struct err *e)
 		(unsigned)w->config->limits.connections, e);
 	if (!h->park)
 		return -1;
+	if (w->args.role == ROLE_SMTP)
+		watchdog_start((unsigned)threads);
 	if (w->args.role == ROLE_MAILBOX) {
 		h->watch = watch_new(&h->store, h->park, e);
 		if (!h->watch)

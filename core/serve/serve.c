@@ -80,8 +80,9 @@ const struct mr_setting smtp_settings_table[] = {
 	{"dns_timeout", MR_DURATION, 0, AT(smtp_settings, dns_timeout),
 		"\"3s\"", 100, MINUTE, NULL, "Longest wait for that name."},
 	{"filter_timeout", MR_DURATION, 0, AT(smtp_settings, filter_timeout),
-		"\"1m\"", 100, HOUR, NULL, "Time a filter should need for one "
-		"step; more is logged."},
+		"\"1m\"", 100, HOUR, NULL, "Longest time of a plugin for one "
+		"step: then the client is told to come back later. Milters "
+		"have their own."},
 	MR_SETTINGS_END,
 };
 

@@ -209,9 +209,11 @@ static enum park_next
 serve(struct guest *g, unsigned why)
 {
 	struct session *s = session_of(g);
-	enum session_next next = first_step(s, why);
+	enum session_next next;
 	int n = 1;
 
+	hooks_set_last_words(g->fd, s->tls ? NULL : s->protocol->last_words);
+	next = first_step(s, why);
 	while (next == SESSION_MORE && s->opened && n++ < TURN_MOST &&
 		!stream_failed(&s->stream) &&
 		stream_pending(&s->stream, false)) {
@@ -219,6 +221,7 @@ serve(struct guest *g, unsigned why)
 		stream_limit(&s->stream, s->house->limits->command_timeout, 0);
 		next = s->protocol->turn(s);
 	}
+	hooks_set_last_words(-1, NULL);
 	return park_as(s, next);
 }
 
@@ -300,6 +303,7 @@ session_start_tls(struct session *s, struct err *e)
 {
 	/* What was sent in the clear behind STARTTLS was not protected. */
 	stream_discard_input(&s->stream);
+	hooks_set_last_words(-1, NULL);
 	stream_limit(&s->stream, HANDSHAKE_MS, 0);
 	if (stream_tls_accept(&s->stream, s->house->tls, e) < 0)
 		return -1;

@@ -29,6 +29,8 @@ enum session_next {
 
 struct protocol {
 	const char *name;
+	const char *last_words;	/* said in the clear when this process dies
+				   in a command, or NULL */
 	/* Greets; may refuse with SESSION_END. After implicit TLS. */
 	enum session_next (*open)(struct session *s);
 	/* One command: called when input is there. */

@@ -398,6 +398,23 @@ fill_facts(struct smtp *k)
 	stream_tls_facts(&s->stream, &f->tls);
 }
 
+/* A filter does not come back: on the watchdog's thread, while ours is in
+ * that filter. The session ends when it does. */
+static void
+give_up(void *arg)
+{
+	struct smtp *k = arg;
+	struct stream *s = &k->session->stream;
+	struct reply r = REPLY(421, "4.3.0",
+		"A filter does not answer, try again later");
+
+	stream_limit(s, 1000, 0);
+	answer(k, &r);
+	stream_flush(s);
+	stream_fail(s, ERR_CLOSED, "a filter did not answer");
+	shutdown(k->session->guest.fd, SHUT_RDWR);
+}
+
 struct reply
 smtp_greet(struct smtp *k)
 {
@@ -406,6 +423,7 @@ smtp_greet(struct smtp *k)
 
 	k->hooks = hooks_new(k->is_submission ? &k->house->submission :
 		&k->house->inbound, &k->facts);
+	hooks_on_give_up(k->hooks, give_up, k);
 	v = hooks_connect(k->hooks);
 	k->refused_at_connect = v.reply.code != 0;
 	if (!v.reply.code)
@@ -463,6 +481,7 @@ close_smtp(struct session *s)
 
 const struct protocol smtp_protocol = {
 	.name = "smtp",
+	.last_words = "421 4.3.0 A filter failed here, try again later\r\n",
 	.open = open_smtp,
 	.turn = turn,
 	.wake = wake,
