@@ -153,14 +153,15 @@ read_new(struct reader *r, const struct key_word *w)
 	return both;
 }
 
-/* Numbers that are not there match nothing. */
+/* Numbers that are not there match nothing; '*' is the last message, and
+ * "9:*" names it even where it comes before 9. */
 static size_t
 clip_set(struct mr_range *set, size_t n, uint32_t exists)
 {
 	size_t i, kept = 0;
 
 	for (i = 0; i < n && exists > 0; i++) {
-		if (set[i].first == UINT32_MAX)		/* '*' */
+		if (set[i].last == UINT32_MAX && set[i].first > exists)
 			set[i].first = exists;
 		if (set[i].last > exists)
 			set[i].last = exists;

@@ -53,3 +53,13 @@ t_unit_serve_imap_box_LDADD = $(TEST_LIBS)
 t_unit_serve_imap_name_SOURCES = t/unit/serve/imap_name.c
 t_unit_serve_imap_name_CFLAGS = $(TEST_CFLAGS)
 t_unit_serve_imap_name_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += t/unit/serve/imap_fetch t/unit/serve/imap_search
+t_unit_serve_imap_fetch_SOURCES = t/unit/serve/imap_fetch.c \
+	t/unit/serve/fakestore.c t/unit/serve/fakestore.h
+t_unit_serve_imap_fetch_CFLAGS = $(TEST_CFLAGS)
+t_unit_serve_imap_fetch_LDADD = $(TEST_LIBS)
+t_unit_serve_imap_search_SOURCES = t/unit/serve/imap_search.c \
+	t/unit/serve/fakestore.c t/unit/serve/fakestore.h
+t_unit_serve_imap_search_CFLAGS = $(TEST_CFLAGS)
+t_unit_serve_imap_search_LDADD = $(TEST_LIBS)
