@@ -174,7 +174,7 @@ decode_end(struct decode *d, struct buf *out)
 	while (i < d->n_held && is_blank(d->held[i]))
 		i++;
 	/* "=" and blanks at the very end: a soft line break cut short. */
-	if (d->n_held == 1 || i < d->n_held)
+	if (i < d->n_held)
 		buf_add(out, d->held, d->n_held);
 	d->n_held = 0;
 }
