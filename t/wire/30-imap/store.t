@@ -24,8 +24,9 @@ class Box(Line):
                    ) - {b"\\Recent"}
 
     def append(self, mailbox, message, flags=b""):
-        self.ok(b"APPEND %s %s {%d+}\r\n%s" % (mailbox, flags, len(message),
-                                               message))
+        flags += b" " * bool(flags)
+        self.ok(b"APPEND %s %s{%d+}\r\n%s" % (mailbox, flags, len(message),
+                                              message))
         return self.rest
 
     def count(self, mailbox):
