@@ -43,7 +43,7 @@ libcore_a_SOURCES += \
 	core/serve/imap_text.c core/serve/imap_text.h
 
 check_PROGRAMS += t/unit/serve/imap_parse t/unit/serve/imap_box \
-	t/unit/serve/imap_name
+	t/unit/serve/imap_name t/unit/serve/imap_sync
 t_unit_serve_imap_parse_SOURCES = t/unit/serve/imap_parse.c
 t_unit_serve_imap_parse_CFLAGS = $(TEST_CFLAGS)
 t_unit_serve_imap_parse_LDADD = $(TEST_LIBS)
@@ -63,3 +63,6 @@ t_unit_serve_imap_search_SOURCES = t/unit/serve/imap_search.c \
 	t/unit/serve/fakestore.c t/unit/serve/fakestore.h
 t_unit_serve_imap_search_CFLAGS = $(TEST_CFLAGS)
 t_unit_serve_imap_search_LDADD = $(TEST_LIBS)
+t_unit_serve_imap_sync_SOURCES = t/unit/serve/imap_sync.c
+t_unit_serve_imap_sync_CFLAGS = $(TEST_CFLAGS)
+t_unit_serve_imap_sync_LDADD = $(TEST_LIBS)
