@@ -19,6 +19,7 @@
 #include "plug/store.h"
 
 struct imap;
+struct imap_list;
 
 struct imap_run {		/* UIDs first..last, the first one is number `seq` */
 	uint32_t first, last, seq;
@@ -61,12 +62,16 @@ void imap_box_add(struct imap_box *b, struct mr_range uids);
 void imap_box_remove(struct imap_box *b, const struct mr_range *gone,
 	size_t n);
 
-/* Tells the client what changed since it was last told: EXPUNGE (only when
- * `may_expunge`), EXISTS, FETCH with new flags. `with_uid`: FETCH lines carry
+/* Tells the client what changed since it was last told: EXPUNGE or VANISHED
+ * (only when `may_expunge`), EXISTS, FETCH with new flags. `with_uid`: FETCH lines carry
  * UID. 0, or a store code: the mailbox is gone or the store failed. Costs one
  * cheap look-up when nothing changed. */
 int imap_box_sync(struct imap *k, bool may_expunge, bool with_uid,
 	struct mr_error *me);
+/* For a client that comes back (RFC 7162 3.2.5): what was removed and changed
+ * after `since`, among the UIDs that it knows (sorted; NULL: all). */
+int imap_box_resync(struct imap *k, uint64_t since,
+	const struct imap_list *known, struct mr_error *me);
 /* This session changed flags and has answered for it: no echo, if the new
  * modseq shows that nobody else changed anything in between. */
 void imap_box_own_change(struct imap_box *b, uint64_t modseq);

@@ -48,6 +48,7 @@ static const struct {
 	{"IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE", INSIDE, NULL},
 	{"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE "
 		"STATUS=SIZE", INSIDE, NULL},
+	{"ESEARCH WITHIN CONDSTORE QRESYNC BINARY", INSIDE, NULL},
 };
 
 const char *
@@ -285,7 +286,9 @@ imap_enable(struct imap *k, struct imap_in *in, bool uid)
 		const char *name;
 		unsigned bit;
 	} known[] = {
-		{"CONDSTORE", IMAP_CONDSTORE}, {"UTF8=ACCEPT", IMAP_UTF8},
+		{"CONDSTORE", IMAP_CONDSTORE},
+		{"QRESYNC", IMAP_QRESYNC | IMAP_CONDSTORE},
+		{"UTF8=ACCEPT", IMAP_UTF8},
 	};
 	struct stream *to = &k->session->stream;
 	unsigned wanted = 0;
@@ -304,7 +307,8 @@ imap_enable(struct imap *k, struct imap_in *in, bool uid)
 		return imap_bad(k, in);
 	stream_puts(to, "* ENABLED");
 	for (i = 0; i < sizeof known / sizeof *known; i++)
-		if (wanted & ~k->enabled & known[i].bit)
+		if ((wanted & known[i].bit) == known[i].bit &&
+			~k->enabled & known[i].bit)
 			stream_printf(to, " %s", known[i].name);
 	stream_puts(to, "\r\n");
 	k->enabled |= wanted;

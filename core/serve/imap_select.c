@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "serve/imap.h"
+#include "serve/imap_out.h"
 
 #define FLAGS "\\Answered \\Flagged \\Deleted \\Seen \\Draft"
 #define KEYWORDS "$Forwarded $MDNSent $Junk $NotJunk"
@@ -79,48 +80,134 @@ describe(struct imap *k)
 		b->uidvalidity, b->uidnext, b->modseq);
 }
 
-/* "(CONDSTORE)", RFC 7162 section 3.1.8. */
-static bool
-take_options(struct imap *k, struct imap_in *in)
-{
-	struct str *word;
-	size_t n, i;
+/* ------------------------------------------------------------- arguments */
 
-	if (!in->rest.len)
-		return true;
-	if (!imap_blank(in) || !imap_words(in, false, &word, &n))
-		return false;
-	for (i = 0; i < n; i++) {
-		if (!str_iis(word[i], "CONDSTORE")) {
-			in->wrong = "That option is not known";
-			return false;
-		}
-		k->enabled |= IMAP_CONDSTORE;
-	}
-	return imap_end(in);
+struct select {
+	struct str name;
+	bool read_only, condstore;
+	bool resync;		/* the rest holds */
+	uint32_t uidvalidity;
+	uint64_t since;
+	struct imap_list known;	/* n 0: none was given */
+};
+
+/* "(1:5 3,6:9)": numbers and their UIDs, which we need not look at. */
+static bool
+take_match(struct imap_in *in)
+{
+	struct mr_range *set;
+	bool saved;
+	size_t n;
+
+	return imap_char(in, '(') && imap_set(in, &set, &n, &saved) &&
+		imap_blank(in) && imap_set(in, &set, &n, &saved) &&
+		imap_char(in, ')');
 }
 
-static struct imap_answer
-enter(struct imap *k, struct imap_in *in, bool read_only)
+/* "(67890007 20050715194045000 41:211,214:541)", RFC 7162 3.2.5 */
+static bool
+take_resync(struct imap_in *in, struct select *sel)
 {
-	struct mr_error me = {{0}};
-	struct imap_box *box = NULL;
-	const char *name;
-	struct str word;
-	int code;
+	bool saved;
 
-	if (!imap_astring(in, &word) || !take_options(k, in))
-		return imap_bad(k, in);
-	/* A SELECT that fails leaves no mailbox selected. */
+	sel->resync = true;
+	if (!imap_blank(in) || !imap_char(in, '(') ||
+		!imap_number(in, &sel->uidvalidity) || !imap_blank(in) ||
+		!imap_number64(in, &sel->since))
+		return false;
+	if (imap_is_char(in, ' ') && (!imap_blank(in) ||
+		(!imap_is_char(in, '(') && !imap_set(in, &sel->known.at,
+		&sel->known.n, &saved))))
+		return false;
+	sel->known.n = imap_ranges_join(sel->known.at, sel->known.n);
+	if (imap_is_char(in, ' ') && !imap_blank(in))
+		return false;
+	if (imap_is_char(in, '(') && !take_match(in))
+		return false;
+	return imap_char(in, ')');
+}
+
+static bool
+take_option(struct imap *k, struct imap_in *in, struct select *sel)
+{
+	struct str word;
+
+	if (!imap_atom(in, &word))
+		return false;
+	if (str_iis(word, "CONDSTORE"))
+		return sel->condstore = true;
+	if (str_iis(word, "QRESYNC") && k->enabled & IMAP_QRESYNC)
+		return take_resync(in, sel);
+	in->wrong = "That option is not known, or not enabled";
+	return false;
+}
+
+static bool
+take_arguments(struct imap *k, struct imap_in *in, struct select *sel)
+{
+	int n;
+
+	if (!imap_astring(in, &sel->name))
+		return false;
+	if (!in->rest.len)
+		return true;
+	if (!imap_blank(in) || !imap_char(in, '('))
+		return false;
+	for (n = 0; n == 0 || !imap_is_char(in, ')'); n++)
+		if ((n && !imap_blank(in)) || !take_option(k, in, sel))
+			return false;
+	return imap_char(in, ')') && imap_end(in);
+}
+
+/* ---------------------------------------------------------------- the verbs */
+
+/* A SELECT that fails leaves no mailbox selected. */
+static void
+leave_old(struct imap *k)
+{
+	if (k->box && k->enabled & IMAP_QRESYNC)
+		stream_puts(&k->session->stream,
+			"* OK [CLOSED] Previous mailbox is closed\r\n");
 	imap_deselect(k);
-	name = imap_name_in(k, word);
-	code = name ? open_box(k, name, read_only, &box, &me) :
+}
+
+static int
+enter(struct imap *k, const struct select *sel, struct mr_error *me)
+{
+	const char *name = imap_name_in(k, sel->name);
+	struct imap_box *box = NULL;
+	int code = name ? open_box(k, name, sel->read_only, &box, me) :
 		MR_STORE_MISSING;
+
 	if (code != MR_STORE_OK)
-		return imap_store_failed(k, code, &me);
+		return code;
 	k->box = box;
 	k->state = IMAP_SELECTED;
 	describe(k);
+	if (!sel->resync || sel->uidvalidity != box->uidvalidity)
+		return MR_STORE_OK;
+	code = imap_box_resync(k, sel->since, sel->known.n ? &sel->known :
+		NULL, me);
+	if (code != MR_STORE_OK)
+		imap_deselect(k);
+	return code;
+}
+
+static struct imap_answer
+select_as(struct imap *k, struct imap_in *in, bool read_only)
+{
+	struct select sel = {.read_only = read_only};
+	struct mr_error me = {{0}};
+	int code;
+
+	if (!take_arguments(k, in, &sel))
+		return imap_bad(k, in);
+	if (sel.condstore)
+		k->enabled |= IMAP_CONDSTORE;
+	leave_old(k);
+	code = enter(k, &sel, &me);
+	if (code != MR_STORE_OK)
+		return imap_store_failed(k, code, &me);
 	return read_only ? IMAP_ANSWER(IMAP_OK, "READ-ONLY", "Examined") :
 		IMAP_ANSWER(IMAP_OK, "READ-WRITE", "Selected");
 }
@@ -129,14 +216,14 @@ struct imap_answer
 imap_select(struct imap *k, struct imap_in *in, bool uid)
 {
 	(void)uid;
-	return enter(k, in, false);
+	return select_as(k, in, false);
 }
 
 struct imap_answer
 imap_examine(struct imap *k, struct imap_in *in, bool uid)
 {
 	(void)uid;
-	return enter(k, in, true);
+	return select_as(k, in, true);
 }
 
 struct imap_answer

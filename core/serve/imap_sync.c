@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "serve/imap.h"
+#include "serve/imap_out.h"
 
 #define CHUNK 32768		/* bytes of FETCH lines made in one scan */
 
@@ -23,48 +24,103 @@ add_gone(void *arg, struct mr_range run)
 	return 0;
 }
 
+/* UIDs removed after `since`, as ranges one behind the other. */
+static int
+find_gone(struct imap *k, uint64_t since, struct buf *found,
+	struct mr_error *me)
+{
+	const struct store *s = &k->house->store;
+	int code = s->op->vanished(s->self, k->box->id, since, add_gone,
+		found, me);
+
+	if (code == MR_STORE_OK && found->len)
+		found->len = imap_ranges_join((struct mr_range *)found->at,
+			found->len / sizeof(struct mr_range)) *
+			sizeof(struct mr_range);
+	return code;
+}
+
+static void
+add_common(struct buf *out, struct mr_range a, struct mr_range b)
+{
+	struct mr_range r = {a.first > b.first ? a.first : b.first,
+		a.last < b.last ? a.last : b.last};
+
+	if (r.first <= r.last)
+		buf_add(out, &r, sizeof r);
+}
+
+/* Those that the client was told of. */
+static void
+keep_known(const struct imap_box *b, const struct buf *found, struct buf *out)
+{
+	const struct mr_range *gone = (const struct mr_range *)found->at;
+	size_t n = found->len / sizeof *gone, i = 0, j = 0;
+
+	while (i < n && j < b->n_run) {
+		add_common(out, gone[i], (struct mr_range){b->run[j].first,
+			b->run[j].last});
+		if (gone[i].last < b->run[j].last)
+			i++;
+		else
+			j++;
+	}
+}
+
 /* From the highest number down: no line changes what a later one means. */
 static void
-tell_gone(struct imap *k, const struct mr_range *gone)
+say_expunge(struct imap *k, const struct mr_range *gone, size_t n)
 {
-	const struct imap_box *b = k->box;
-	size_t i = b->n_run;
+	uint32_t seq, left;
 
-	while (i-- > 0 && b->run[i].last >= gone->first) {
-		const struct imap_run *run = &b->run[i];
-		uint32_t low = gone->first > run->first ? gone->first :
-			run->first;
-		uint32_t high = gone->last < run->last ? gone->last :
-			run->last;
-
-		for (; high >= low; high--)
+	while (n-- > 0) {
+		seq = imap_box_seq(k->box, gone[n].last);
+		for (left = gone[n].last - gone[n].first + 1; left > 0; left--)
 			stream_printf(&k->session->stream,
-				"* %" PRIu32 " EXPUNGE\r\n",
-				run->seq + (high - run->first));
+				"* %" PRIu32 " EXPUNGE\r\n", seq--);
 	}
+}
+
+/* RFC 7162 section 3.2.10 */
+static void
+say_vanished(struct imap *k, const char *how, const struct mr_range *gone,
+	size_t n)
+{
+	struct buf b;
+
+	buf_init(&b, BUF_NO_CAP);
+	buf_addf(&b, "* VANISHED %s", how);
+	imap_ranges_out(&b, gone, n);
+	buf_adds(&b, "\r\n");
+	stream_write_str(&k->session->stream, buf_str(&b));
+	buf_free(&b);
 }
 
 static int
 tell_removals(struct imap *k, struct mr_error *me)
 {
-	const struct store *s = &k->house->store;
 	struct imap_box *b = k->box;
-	struct mr_range *gone;
-	struct buf found;
-	size_t n, i;
+	const struct mr_range *gone;
+	struct buf found, known;
+	size_t n;
 	int code;
 
 	buf_init(&found, BUF_NO_CAP);
-	code = s->op->vanished(s->self, b->id, b->vanished_modseq, add_gone,
-		&found, me);
-	if (code == MR_STORE_OK && found.len) {
-		gone = (struct mr_range *)found.at;
-		n = imap_ranges_join(gone, found.len / sizeof *gone);
-		for (i = n; i-- > 0;)
-			tell_gone(k, &gone[i]);
+	buf_init(&known, BUF_NO_CAP);
+	code = find_gone(k, b->vanished_modseq, &found, me);
+	if (code == MR_STORE_OK)
+		keep_known(b, &found, &known);
+	gone = (const struct mr_range *)known.at;
+	n = known.len / sizeof *gone;
+	if (n) {
+		if (k->enabled & IMAP_QRESYNC)
+			say_vanished(k, "", gone, n);
+		else
+			say_expunge(k, gone, n);
 		imap_box_remove(b, gone, n);
 	}
 	buf_free(&found);
+	buf_free(&known);
 	return code;
 }
 
@@ -75,6 +131,7 @@ struct telling {
 	struct buf out;		/* the store must not wait for the client */
 	uint32_t next;		/* UID to begin with */
 	uint32_t known;		/* higher UIDs are new */
+	const struct imap_list *only;	/* UIDs; NULL: all */
 	bool with_uid;
 };
 
@@ -107,36 +164,46 @@ tell_row(void *arg, const struct mr_row *row)
 		return 0;
 	}
 	seq = imap_box_seq(t->k->box, row->uid);
-	if (seq)
+	if (seq && (!t->only || imap_list_has(t->only, row->uid)))
 		add_fetch(t, seq, row);
 	return 0;
 }
 
+/* Rows changed after `since`. */
 static int
-tell_rows(struct imap *k, bool with_uid, struct mr_error *me)
+tell_rows(struct telling *t, uint64_t since, struct mr_error *me)
 {
-	const struct store *s = &k->house->store;
-	struct stream *to = &k->session->stream;
+	const struct store *s = &t->k->house->store;
+	struct stream *to = &t->k->session->stream;
+	struct mr_range range;
+	int code;
+
+	buf_init(&t->out, BUF_NO_CAP);
+	do {
+		range = (struct mr_range){t->next, UINT32_MAX};
+		code = s->op->scan(s->self, t->k->box->id, &range, 1, since,
+			MR_ROW_KEYWORDS, tell_row, t, me);
+		stream_write_str(to, buf_str(&t->out));
+		buf_reset(&t->out);
+	} while (code == MR_STORE_STOPPED);
+	buf_free(&t->out);
+	return code;
+}
+
+static int
+tell_changes(struct imap *k, bool with_uid, struct mr_error *me)
+{
 	struct imap_box *b = k->box;
 	struct telling t = {.k = k, .next = 1, .known = imap_box_last_uid(b),
 		.with_uid = with_uid};
 	uint32_t before = b->exists;
-	struct mr_range range;
-	int code;
+	int code = tell_rows(&t, b->modseq, me);
 
-	buf_init(&t.out, BUF_NO_CAP);
-	do {
-		range = (struct mr_range){t.next, UINT32_MAX};
-		code = s->op->scan(s->self, b->id, &range, 1, b->modseq,
-			MR_ROW_KEYWORDS, tell_row, &t, me);
-		stream_write_str(to, buf_str(&t.out));
-		buf_reset(&t.out);
-	} while (code == MR_STORE_STOPPED);
-	buf_free(&t.out);
 	/* Even if the scan failed: the map has them now. */
 	if (b->exists != before)
-		stream_printf(to, "* %" PRIu32 " EXISTS\r\n* %" PRIu32
-			" RECENT\r\n", b->exists, imap_box_recent(b));
+		stream_printf(&k->session->stream, "* %" PRIu32
+			" EXISTS\r\n* %" PRIu32 " RECENT\r\n", b->exists,
+			imap_box_recent(b));
 	return code;
 }
 
@@ -155,11 +222,57 @@ imap_box_sync(struct imap *k, bool may_expunge, bool with_uid,
 		m.modseq != b->vanished_modseq)
 		code = tell_removals(k, me);
 	if (code == MR_STORE_OK && m.modseq != b->modseq)
-		code = tell_rows(k, with_uid, me);
+		code = tell_changes(k, with_uid || k->enabled & IMAP_QRESYNC,
+			me);
 	if (code != MR_STORE_OK)
 		return code;
 	b->modseq = m.modseq;
 	if (may_expunge)
 		b->vanished_modseq = m.modseq;
 	return MR_STORE_OK;
+}
+
+/* ------------------------------------------------------------- coming back */
+
+/* Removals among the UIDs that the client says it knows. */
+static int
+tell_vanished_since(struct imap *k, uint64_t since,
+	const struct imap_list *known, struct mr_error *me)
+{
+	struct buf found, wanted, *gone = &found;
+	const struct mr_range *r;
+	int code;
+	size_t i, j;
+
+	buf_init(&found, BUF_NO_CAP);
+	buf_init(&wanted, BUF_NO_CAP);
+	code = find_gone(k, since, &found, me);
+	r = (const struct mr_range *)found.at;
+	if (known) {
+		gone = &wanted;
+		for (i = j = 0; i < found.len / sizeof *r && j < known->n;) {
+			add_common(&wanted, r[i], known->at[j]);
+			if (r[i].last < known->at[j].last)
+				i++;
+			else
+				j++;
+		}
+	}
+	if (code == MR_STORE_OK && gone->len)
+		say_vanished(k, "(EARLIER) ", (const struct mr_range *)
+			gone->at, gone->len / sizeof *r);
+	buf_free(&found);
+	buf_free(&wanted);
+	return code;
+}
+
+int
+imap_box_resync(struct imap *k, uint64_t since, const struct imap_list *known,
+	struct mr_error *me)
+{
+	struct telling t = {.k = k, .next = 1, .known = UINT32_MAX,
+		.only = known, .with_uid = true};
+	int code = tell_vanished_since(k, since, known, me);
+
+	return code == MR_STORE_OK ? tell_rows(&t, since, me) : code;
 }

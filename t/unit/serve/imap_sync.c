@@ -10,7 +10,7 @@
 
 #include "serve/imap.h"
 
-#define MOST 400
+#define MOST 600
 #define CLIENTS 4
 
 /* ------------------------------------------------------- a store in memory */
