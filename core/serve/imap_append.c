@@ -26,6 +26,7 @@ struct append {
 	uint32_t flags;
 	const char *keywords;
 	int64_t received_ms;
+	bool utf8;		/* "UTF8 (~{n} ...)", RFC 6855 section 4 */
 	struct spool spool;
 };
 
@@ -46,6 +47,9 @@ read_request(struct append *a, struct imap *k, struct imap_in *in)
 	if (imap_is_char(in, '"') && (!imap_date_time(in, &a->received_ms) ||
 	    !imap_blank(in)))
 		return false;
+	a->utf8 = k->enabled & IMAP_UTF8 && str_istarts(in->rest, "UTF8 (");
+	if (a->utf8)
+		in->rest = str_sub(in->rest, 6, in->rest.len);
 	return imap_end(in);
 }
 
@@ -173,7 +177,8 @@ append(struct imap *k, struct append *a, struct imap_command *c)
 	int code = take_message(k, a, c, &e);
 
 	if (imap_read_more(&k->session->stream, &k->session->command, c) !=
-	    IMAP_GOT_COMMAND || !imap_end(&c->in))
+	    IMAP_GOT_COMMAND || (a->utf8 && !imap_char(&c->in, ')')) ||
+	    !imap_end(&c->in))
 		return imap_bad(k, &c->in);
 	return code < 0 ? spool_failed(k, &e) : commit(k, a);
 }
