@@ -14,8 +14,10 @@
 
 struct request {
 	struct fetch_plan plan;
-	struct mr_range *range;
+	struct mr_range *range;		/* of messages that are known here */
 	size_t n;
+	struct mr_range *set;		/* as it was asked, sorted */
+	size_t n_set;
 	bool uid;
 };
 
@@ -56,16 +58,14 @@ read_modifiers(struct fetch_plan *p, struct imap_in *in)
 static bool
 read_request(struct request *r, struct imap *k, struct imap_in *in)
 {
-	struct mr_range *set;
 	bool saved = false;
-	size_t n;
 
-	if (!imap_set(in, &set, &n, &saved) || !imap_blank(in) ||
+	if (!imap_set(in, &r->set, &r->n_set, &saved) || !imap_blank(in) ||
 	    !fetch_plan_read(&r->plan, in, r->uid) ||
 	    !read_modifiers(&r->plan, in))
 		return false;
-	if (saved || !imap_box_ranges(k->box, set, n, r->uid, in->arena,
-	    &r->range, &r->n)) {
+	if (saved || !imap_box_ranges(k->box, r->set, r->n_set, r->uid,
+	    in->arena, &r->range, &r->n)) {
 		in->wrong = "no such message";
 		return false;
 	}
@@ -74,6 +74,7 @@ read_request(struct request *r, struct imap *k, struct imap_in *in)
 		in->wrong = "VANISHED needs UID, CHANGEDSINCE and QRESYNC";
 		return false;
 	}
+	r->n_set = imap_ranges_join(r->set, r->n_set);
 	return true;
 }
 
@@ -129,21 +130,21 @@ mark_seen(struct fetch *f, const struct request *r, struct mr_error *me)
 /* -------------------------------------------------------------- the walk */
 
 struct vanishing {
-	const struct imap_box *box;
 	const struct request *r;
 	struct buf *out;
 	size_t n;
 };
 
-/* The parts of a run of removed UIDs that the client asked about. */
+/* The parts of a run of removed UIDs that the client asked about, be they
+ * behind the last message that is left. */
 static int
 take_vanished(void *arg, struct mr_range run)
 {
 	struct vanishing *v = arg;
 	size_t i;
 
-	for (i = 0; i < v->r->n; i++) {
-		struct mr_range part = v->r->range[i];
+	for (i = 0; i < v->r->n_set; i++) {
+		struct mr_range part = v->r->set[i];
 
 		part.first = part.first < run.first ? run.first : part.first;
 		part.last = part.last > run.last ? run.last : part.last;
@@ -159,7 +160,7 @@ static int
 write_vanished(struct fetch *f, const struct request *r, struct mr_error *me)
 {
 	const struct store *s = &f->k->house->store;
-	struct vanishing v = {f->k->box, r, &f->line, 0};
+	struct vanishing v = {r, &f->line, 0};
 	int code;
 
 	if (!r->plan.vanished)

@@ -226,6 +226,27 @@ test_changes(void **state)
 	}
 }
 
+/* RFC 7162: removals are told as UIDs, with the modseq they led to. */
+static void
+test_qresync(void **state)
+{
+	struct fake_talk t;
+
+	(void)state;
+	begin(&t);
+	t.imap->enabled = IMAP_CONDSTORE | IMAP_QRESYNC;
+	assert_string_equal(fake_ask(&t, "EXPUNGE"), "* VANISHED 4\r\n"
+		"t OK [HIGHESTMODSEQ 6] EXPUNGE done\r\n");
+	assert_string_equal(fake_ask(&t, "UID FETCH 1:9 (FLAGS) "
+		"(CHANGEDSINCE 1 VANISHED)"),
+		"* VANISHED (EARLIER) 2,4\r\n"
+		"* 2 FETCH (UID 3 FLAGS (\\Seen) MODSEQ (3))\r\n" DONE);
+	assert_string_equal(fake_ask(&t, "MOVE 1 other"),
+		"* OK [COPYUID 99 1 100] Moved\r\n* VANISHED 1\r\n"
+		"t OK [HIGHESTMODSEQ 7] MOVE done\r\n");
+	fake_end(&t);
+}
+
 static void
 test_read_only(void **state)
 {
@@ -340,6 +361,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_gone),
 	cmocka_unit_test(test_broken_disk),
 	cmocka_unit_test(test_changes),
+	cmocka_unit_test(test_qresync),
 	cmocka_unit_test(test_read_only),
 	cmocka_unit_test(test_append),
 	cmocka_unit_test(test_append_spooled),
