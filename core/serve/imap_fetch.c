@@ -141,15 +141,21 @@ static int
 take_vanished(void *arg, struct mr_range run)
 {
 	struct vanishing *v = arg;
-	size_t i;
+	const struct mr_range *set = v->r->set;
+	size_t i = 0, high = v->r->n_set, middle;
 
-	for (i = 0; i < v->r->n_set; i++) {
-		struct mr_range part = v->r->set[i];
+	while (i < high) {	/* the first one that is not before the run */
+		middle = i + (high - i) / 2;
+		if (set[middle].last < run.first)
+			i = middle + 1;
+		else
+			high = middle;
+	}
+	for (; i < v->r->n_set && set[i].first <= run.last; i++) {
+		struct mr_range part = set[i];
 
 		part.first = part.first < run.first ? run.first : part.first;
 		part.last = part.last > run.last ? run.last : part.last;
-		if (part.first > part.last)
-			continue;
 		buf_adds(v->out, v->n++ == 0 ? "* VANISHED (EARLIER) " : ",");
 		imap_ranges_out(v->out, &part, 1);
 	}
