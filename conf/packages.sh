@@ -6,7 +6,7 @@ BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config
 	libidn2-dev libunistring-dev libseccomp-dev dns-root-data"
 RUN_PACKAGES="openssl python3 ca-certificates"
 # clients and filters of the wire tests, clang for libFuzzer
-TEST_PACKAGES="libcmocka-dev perl curl swaks isync neomutt rspamd mandoc
+TEST_PACKAGES="libcmocka-dev perl libnet-ssleay-perl curl swaks isync neomutt rspamd mandoc
 	bsdextrautils clang
 	libclang-rt-14-dev"
 
