@@ -9,6 +9,7 @@
 #include "engine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,15 +85,32 @@ make_folders(struct sq *s, struct mr_error *err)
 	return code;
 }
 
+/* SQLite gives its other files the mode of this one. */
+static int
+make_file(struct sq *s, struct mr_error *err)
+{
+	char *path = sq_printf("%s/" SQ_FILE, s->path);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		sq_fail(err, MR_STORE_FAILED, "cannot open %s: %s", path,
+			strerror(errno));
+	else
+		close(fd);
+	free(path);
+	return fd < 0 ? MR_STORE_FAILED : MR_STORE_OK;
+}
+
 /* The first process makes the tables; the lock keeps others out meanwhile. */
 static struct sq_db *
 open_database(struct sq *s, int lock, struct mr_error *err)
 {
-	struct sq_db *db;
+	struct sq_db *db = NULL;
 
 	if (sq_lock_take(lock, err) != MR_STORE_OK)
 		return NULL;
-	db = sq_db_open(s->path, SQ_WRITES, err);
+	if (make_file(s, err) == MR_STORE_OK)
+		db = sq_db_open(s->path, SQ_WRITES, err);
 	if (db && sq_schema(db->handle, err) != MR_STORE_OK) {
 		sq_db_close(db);
 		db = NULL;

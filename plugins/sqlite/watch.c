@@ -98,13 +98,15 @@ tell_listener(struct sq_watch *w, const struct mr_change *change, size_t n)
 static void
 add_peer(struct sq_watch *w, const char *name)
 {
-	if (name[0] == '.' || strlen(name) >= NAME_SIZE ||
+	size_t size = strlen(name) + 1;
+
+	if (name[0] == '.' || size > NAME_SIZE ||
 		strcmp(name, w->name) == 0)
 		return;
 	w->peer = realloc(w->peer, (w->n_peer + 1) * sizeof *w->peer);
 	if (!w->peer)
 		abort();
-	strcpy(w->peer[w->n_peer++], name);
+	memcpy(w->peer[w->n_peer++], name, size);
 }
 
 /* Reads the folder again when it has changed, or had just changed when it was
