@@ -28,12 +28,35 @@ spool_row(const struct mr_commit *c, struct sq_spooled *out,
 	return sq_pieces_read(c->piece, c->n_piece, out->own, err);
 }
 
+/* Large bytes that are here already are not written again. A digest of zeros
+ * is one that nobody has made. */
+static int
+find_same(struct sq *s, const struct mr_commit *c, int64_t *message,
+	struct mr_error *err)
+{
+	static const uint8_t none[sizeof c->sha256];
+	struct sq_db *db;
+	int code;
+
+	if (memcmp(c->sha256, none, sizeof none) == 0)
+		return MR_STORE_MISSING;
+	db = sq_read(s, err);
+	if (!db)
+		return MR_STORE_FAILED;
+	code = sq_number(db, err, message, "SELECT id FROM message"
+		" WHERE segment > 0 AND sha256 = ? AND length = ? LIMIT 1",
+		"bi", c->sha256, sizeof c->sha256, (int64_t)c->length);
+	sq_read_end(s, db);
+	return code;
+}
+
 int
 sq_commit_spool(struct sq *s, const struct mr_commit *c,
 	struct sq_spooled *out, struct mr_error *err)
 {
 	uint64_t sum = 0;
 	size_t i;
+	int code;
 
 	*out = (struct sq_spooled){.segment = 0};
 	for (i = 0; i < c->n_piece; i++)
@@ -45,6 +68,9 @@ sq_commit_spool(struct sq *s, const struct mr_commit *c,
 		return MR_STORE_OK;
 	if (c->length <= (uint64_t)s->body_in_row)
 		return spool_row(c, out, err);
+	code = find_same(s, c, &out->same, err);
+	if (code != MR_STORE_MISSING)
+		return code;
 	return sq_segment_append(s->segments, c->piece, c->n_piece, c->length,
 		out, err);
 }
@@ -185,6 +211,18 @@ check_quota(struct sq_tx *tx, const struct mr_commit *c,
 
 /* ------------------------------------------------------------- the rows */
 
+/* Removed a moment ago it comes back to life; collected it is gone. */
+static int
+share_message(struct sq_tx *tx, const struct mr_commit *c,
+	struct sq_spooled *body, int64_t *id, struct mr_error *err)
+{
+	int code = sq_message_hold(tx, body->same, (int64_t)c->n_place, err);
+
+	*id = body->same;
+	body->is_stale = code == MR_STORE_MISSING;
+	return code;
+}
+
 static int
 insert_message(struct sq_tx *tx, const struct mr_commit *c,
 	const struct sq_spooled *body, int64_t *id, struct mr_error *err)
@@ -294,12 +332,12 @@ note_discarded(struct sq_tx *tx, const struct mr_commit *c,
 }
 
 static int
-insert_all(struct sq_tx *tx, struct mr_commit *c,
-	const struct sq_spooled *body, const struct sq_place *place,
-	struct mr_error *err)
+insert_all(struct sq_tx *tx, struct mr_commit *c, struct sq_spooled *body,
+	const struct sq_place *place, struct mr_error *err)
 {
 	int64_t message;
-	int code = insert_message(tx, c, body, &message, err);
+	int code = body->same ? share_message(tx, c, body, &message, err) :
+		insert_message(tx, c, body, &message, err);
 	size_t i;
 
 	for (i = 0; i < c->n_place && code == MR_STORE_OK; i++) {
@@ -315,7 +353,7 @@ insert_all(struct sq_tx *tx, struct mr_commit *c,
 
 int
 sq_commit_place(struct sq_tx *tx, struct mr_commit *c,
-	const struct sq_spooled *body, struct mr_error *err)
+	struct sq_spooled *body, struct mr_error *err)
 {
 	struct sq_place few[FEW], *place = few;
 	int code;
@@ -375,12 +413,14 @@ sq_commit(void *self, struct mr_commit *c, struct mr_error *err)
 	struct sq *s = self;
 	struct job j = {.commit = c};
 	int code = sq_commit_check(c, err);
+	bool again = code == MR_STORE_OK;
 
-	if (code != MR_STORE_OK)
-		return code;
-	code = sq_commit_spool(s, c, &j.body, err);
-	if (code == MR_STORE_OK)
-		code = sq_write_bare(s, run_commit, &j, err);
-	sq_spooled_free(&j.body, code);
+	while (again) {
+		code = sq_commit_spool(s, c, &j.body, err);
+		if (code == MR_STORE_OK)
+			code = sq_write_bare(s, run_commit, &j, err);
+		again = j.body.is_stale;
+		sq_spooled_free(&j.body, code);
+	}
 	return code;
 }

@@ -374,14 +374,19 @@ sq_queue_settle(void *self, const struct mr_fate *fate, size_t n,
 {
 	struct settle s = {.fate = fate, .n = n, .report = report};
 	int code = check_fates(fate, n, err);
+	bool again;
 
 	if (code == MR_STORE_OK && report)
 		code = sq_commit_check(report, err);
-	if (code == MR_STORE_OK && report)
-		code = sq_commit_spool(self, report, &s.body, err);
-	if (code == MR_STORE_OK)
-		code = sq_write(self, run_settle, &s, err);
-	sq_spooled_free(&s.body, code);
+	again = code == MR_STORE_OK;
+	while (again) {
+		if (report)
+			code = sq_commit_spool(self, report, &s.body, err);
+		if (code == MR_STORE_OK)
+			code = sq_write(self, run_settle, &s, err);
+		again = s.body.is_stale;
+		sq_spooled_free(&s.body, code);
+	}
 	return code;
 }
 

@@ -38,6 +38,9 @@ static const char *const step[] = {
 	" WHERE dead_ms IS NOT NULL;"
 	"CREATE INDEX message_segment ON message (segment)"
 	" WHERE segment > 0;"
+	/* Large bodies that come again are found; a small one is not worth
+	 * a row in an index. */
+	"CREATE INDEX message_large ON message (sha256) WHERE segment > 0;"
 	"CREATE TABLE body (message INTEGER PRIMARY KEY, bytes BLOB NOT NULL);"
 	"CREATE TABLE cache (message INTEGER PRIMARY KEY, bytes BLOB NOT NULL);"
 	"CREATE TABLE entry (mailbox INTEGER NOT NULL, uid INTEGER NOT NULL,"

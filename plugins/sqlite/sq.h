@@ -146,11 +146,13 @@ struct sq_spooled {		/* where a body stands; segment 0: in the row */
 	const void *row;	/* the bytes: the caller's, or in `own` */
 	void *own;
 	struct sq_segment *held;	/* until its row is committed */
+	int64_t same;		/* a message with these bytes that is there */
+	bool is_stale;		/* it went meanwhile: spool, and try again */
 };
 int sq_commit_spool(struct sq *s, const struct mr_commit *c,
 	struct sq_spooled *out, struct mr_error *err);
 int sq_commit_place(struct sq_tx *tx, struct mr_commit *c,
-	const struct sq_spooled *body, struct mr_error *err);
+	struct sq_spooled *body, struct mr_error *err);
 /* code: how the commit ended. A body that was refused gives its space back;
  * one whose commit FAILED keeps it, since its row may be in the log. */
 void sq_spooled_free(struct sq_spooled *b, int code);

@@ -79,8 +79,9 @@ fill_mailbox(const char *mailbox, unsigned n, size_t length, int64_t *id)
 	unsigned i;
 
 	for (i = 0; i < n; i++)
-		assert_int_equal(fake_commit(&store, "a@x.test", mailbox, i,
-			length, &p, &err), MR_STORE_OK);
+		assert_int_equal(fake_commit(&store, "a@x.test", mailbox,
+			i + 100 * (mailbox[0] == 'K'), length, &p, &err),
+			MR_STORE_OK);
 	assert_int_equal(store.op->scan(store.self, p.out_mailbox_id, NULL, 0,
 		0, MR_ROW_MESSAGE, keep_id, &id, &err), MR_STORE_OK);
 	return p.out_mailbox_id;
@@ -186,6 +187,34 @@ test_open_body(void **state)
 	free(got);
 }
 
+/* Large bytes that come again take no room, and live as long as one of the
+ * messages does. */
+static void
+test_same(void **state)
+{
+	struct mr_error err = {{0}};
+	struct mr_placement p, q;
+	int64_t id[8], again[8], *at = again, before;
+	unsigned number;
+	int files;
+
+	(void)state;
+	fill_mailbox("INBOX", 2, BIG, id);
+	before = on_disk(&files);
+	assert_int_equal(fake_commit(&store, "a@x.test", "INBOX", 1, BIG, &p,
+		&err), MR_STORE_OK);
+	assert_int_equal(fake_commit(&store, "a@x.test", "Other", 1, BIG, &q,
+		&err), MR_STORE_OK);
+	assert_int_equal(p.out_uid, 3);
+	assert_true(on_disk(&files) < before + BIG / 2);
+	remove_all(p.out_mailbox_id);
+	assert_true(goes(id[0]));
+	assert_int_equal(store.op->scan(store.self, q.out_mailbox_id, NULL, 0,
+		0, MR_ROW_MESSAGE, keep_id, &at, &err), MR_STORE_OK);
+	assert_true(fake_is_whole(&store, again[0], &number));
+	assert_int_equal(number, 1);
+}
+
 /* A refused message leaves no bytes behind. */
 static void
 test_refused(void **state)
@@ -199,7 +228,7 @@ test_refused(void **state)
 		&err), MR_STORE_OK);
 	for (i = 0; i < 10; i++)
 		assert_int_equal(fake_commit(&store, "nobody@x.test",
-			"INBOX", 1, BIG, &p, &err), MR_STORE_MISSING);
+			"INBOX", 2, BIG, &p, &err), MR_STORE_MISSING);
 	assert_true(on_disk(&files) < 2 * BIG);
 }
 
@@ -209,6 +238,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_small),
 	TEST(test_segments),
 	TEST(test_open_body),
+	TEST(test_same),
 	TEST(test_refused),
 };
 UNIT_MAIN(tests)
