@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -298,7 +299,18 @@ work(struct sq_writer *w, struct ticket *list)
 /* When what is done: by the monotonic clock. */
 struct chores {
 	int64_t collect_at, sweep_at, quiet_since;
+	bool is_rested;
 };
+
+/* Pages of the cache lie scattered; the C library gives them back only when
+ * it is told to. */
+static void
+rest(struct sq_writer *w)
+{
+	sqlite3_db_release_memory(w->db->handle);
+	sq_pool_trim(w->tx.out.sq->pool);
+	malloc_trim(0);
+}
 
 /* Nothing to write: removed messages are collected; later caches are given
  * back. Returns ms until something of this is due. */
@@ -317,8 +329,9 @@ idle_work(struct sq_writer *w, struct chores *c)
 		return left < OWING_MS ? left : OWING_MS;
 	if (now - c->quiet_since < REST_MS)
 		return left < REST_MS ? left : REST_MS;
-	sqlite3_db_release_memory(w->db->handle);
-	sq_pool_trim(s->pool);
+	if (!c->is_rested)
+		rest(w);
+	c->is_rested = true;
 	return left;
 }
 
@@ -359,6 +372,7 @@ run_writer(void *arg)
 		pthread_mutex_unlock(&w->lock);
 		work(w, list);
 		c.quiet_since = sq_clock_mono();
+		c.is_rested = false;
 		if (c.quiet_since > c.collect_at + OVERDUE_MS)
 			idle_work(w, &c);	/* it is never quiet here */
 		pthread_mutex_lock(&w->lock);
