@@ -71,8 +71,7 @@ sq_commit_spool(struct sq *s, const struct mr_commit *c,
 	code = find_same(s, c, &out->same, err);
 	if (code != MR_STORE_MISSING)
 		return code;
-	return sq_segment_append(s->segments, c->piece, c->n_piece, c->length,
-		out, err);
+	return sq_segment_append(s->segments, c, out, err);
 }
 
 void

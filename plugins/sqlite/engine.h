@@ -95,11 +95,10 @@ void sq_known_keep(struct sq_known *k, const char *account, const char *name,
 
 struct sq_segments *sq_segments_new(struct sq *s, struct mr_error *err);
 void sq_segments_free(struct sq_segments *all);
-/* Appends the pieces and returns when they are on disk. *held keeps the file
- * from being collected until sq_segment_let_go. */
-int sq_segment_append(struct sq_segments *all, const struct mr_piece *piece,
-	size_t n, uint64_t length, struct sq_spooled *out,
-	struct mr_error *err);
+/* Appends the pieces and returns when they are on disk. out->held keeps the
+ * file from being collected until sq_segment_let_go. */
+int sq_segment_append(struct sq_segments *all, const struct mr_commit *c,
+	struct sq_spooled *out, struct mr_error *err);
 /* unwanted: no row will point there. */
 void sq_segment_let_go(struct sq_segment *held, int64_t offset,
 	uint64_t length, bool unwanted);

@@ -304,9 +304,8 @@ flush(struct sq_segment *g, struct mr_error *err)
 }
 
 int
-sq_segment_append(struct sq_segments *all, const struct mr_piece *piece,
-	size_t n, uint64_t length, struct sq_spooled *out,
-	struct mr_error *err)
+sq_segment_append(struct sq_segments *all, const struct mr_commit *c,
+	struct sq_spooled *out, struct mr_error *err)
 {
 	struct sq_segment *g;
 	uint64_t offset;
@@ -320,19 +319,19 @@ sq_segment_append(struct sq_segments *all, const struct mr_piece *piece,
 	}
 	g = all->current;
 	offset = g->end;
-	g->end += length;
+	g->end += c->length;
 	g->uses++;
 	pthread_mutex_unlock(&all->lock);
-	code = write_pieces(g->fd, piece, n, offset, err);
+	code = write_pieces(g->fd, c->piece, c->n_piece, offset, err);
 	if (code == MR_STORE_OK)
 		code = flush(g, err);
 	if (code != MR_STORE_OK) {
-		sq_segment_let_go(g, (int64_t)offset, length, true);
+		sq_segment_let_go(g, (int64_t)offset, c->length, true);
 		return code;
 	}
 	out->segment = g->id;
 	out->offset = (int64_t)offset;
-	out->length = length;
+	out->length = c->length;
 	out->held = g;
 	return MR_STORE_OK;
 }
