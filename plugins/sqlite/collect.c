@@ -8,7 +8,8 @@
  * that is being read is left for the next round. A segment without messages
  * that no process appends to goes as a whole.
  *
- * Runs on the writing thread, outside transactions.
+ * Runs on the writing thread, outside transactions, and reads by the writing
+ * connection: it must not wait for one that slow readers hold.
  */
 #include "engine.h"
 
@@ -210,21 +211,17 @@ drop_segments_of(struct round *r)
 static bool
 next_segment(struct sq *s, int64_t *id, char *name, size_t size)
 {
-	struct sq_db *db = sq_read(s, NULL);
-	sqlite3_stmt *st;
+	sqlite3_stmt *st = sq_sql(sq_writer_db(s), "SELECT id, name"
+		" FROM segment WHERE id > ? ORDER BY id LIMIT 1");
 	bool is_there;
 
-	if (!db)
-		return false;
-	st = sq_sql(db, "SELECT id, name FROM segment WHERE id > ?"
-		" ORDER BY id LIMIT 1");
 	sq_bind(st, "i", *id);
 	is_there = sqlite3_step(st) == SQLITE_ROW;
 	if (is_there) {
 		*id = sqlite3_column_int64(st, 0);
 		snprintf(name, size, "%s", sq_text(st, 1));
 	}
-	sq_read_end(s, db);
+	sqlite3_reset(st);
 	return is_there;
 }
 
@@ -232,15 +229,10 @@ next_segment(struct sq *s, int64_t *id, char *name, size_t size)
 static int
 has_row(struct sq *s, const char *name)
 {
-	struct sq_db *db = sq_read(s, NULL);
 	int64_t id;
-	int code;
+	int code = sq_number(sq_writer_db(s), NULL, &id,
+		"SELECT id FROM segment WHERE name = ?", "s", name);
 
-	if (!db)
-		return -1;
-	code = sq_number(db, NULL, &id, "SELECT id FROM segment"
-		" WHERE name = ?", "s", name);
-	sq_read_end(s, db);
 	return code == MR_STORE_OK ? 1 : code == MR_STORE_MISSING ? 0 : -1;
 }
 
@@ -284,17 +276,11 @@ sweep(struct round *r)
 static bool
 is_any_dead(struct sq *s, int64_t before_ms)
 {
-	struct sq_db *db = sq_read(s, NULL);
 	int64_t id;
-	int code;
 
-	if (!db)
-		return false;
-	code = sq_number(db, NULL, &id, "SELECT id FROM message"
+	return sq_number(sq_writer_db(s), NULL, &id, "SELECT id FROM message"
 		" WHERE dead_ms IS NOT NULL AND dead_ms <= ? LIMIT 1", "i",
-		before_ms);
-	sq_read_end(s, db);
-	return code == MR_STORE_OK;
+		before_ms) == MR_STORE_OK;
 }
 
 int64_t

@@ -68,9 +68,10 @@ void sq_writer_free(struct sq_writer *w);
 int sq_write_bare(struct sq *s, int (*run)(struct sq_tx *tx, void *arg,
 	struct mr_error *err), void *arg, struct mr_error *err);
 int sq_tx_guard(struct sq_tx *tx, struct mr_error *err);
-/* For collect.c, on the writing thread outside a transaction. */
+/* The next two are for collect.c, on the writing thread outside a transaction. */
 int sq_write_now(struct sq *s, int (*run)(struct sq_tx *tx, void *arg,
 	struct mr_error *err), void *arg, struct mr_error *err);
+struct sq_db *sq_writer_db(struct sq *s);
 
 /* keeper.c: the checkpoint thread. pages: length of the log. */
 struct sq_keeper *sq_keeper_new(struct sq *s);

@@ -449,6 +449,12 @@ sq_write_now(struct sq *s, int (*run)(struct sq_tx *tx, void *arg,
 	return k.code;
 }
 
+struct sq_db *
+sq_writer_db(struct sq *s)
+{
+	return s->writer->db;
+}
+
 /* ---------------------------------------------------------------- life */
 
 static int
