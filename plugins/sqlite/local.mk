@@ -17,3 +17,45 @@ plugins_sqlite_sqlite_so_CFLAGS = $(PLUGIN_CFLAGS) -D_GNU_SOURCE $(SQLITE_CFLAGS
 	$(OPENSSL_CFLAGS) $(CRYPT_CFLAGS)
 plugins_sqlite_sqlite_so_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_sqlite_sqlite_so_LDADD = $(SQLITE_LIBS) $(CRYPT_LIBS) -lcrypto
+
+# Tests load the module with a host of their own; t/bench/store is run by hand.
+sqlite_tests = t/plug/sqlite/commit t/plug/sqlite/queue \
+	t/plug/sqlite/remove t/plug/sqlite/hints t/plug/sqlite/kill \
+	t/plug/sqlite/faults
+check_PROGRAMS += $(sqlite_tests)
+SQLITE_TEST_CFLAGS = $(MR_CFLAGS) -D_GNU_SOURCE -fPIE -I$(top_srcdir)/t/lib \
+	$(CMOCKA_CFLAGS) \
+	-DSQLITE_MODULE='"$(abs_builddir)/plugins/sqlite/sqlite.so"'
+sqlite_fake = t/plug/sqlite/fake.c t/plug/sqlite/fake.h
+t_plug_sqlite_commit_SOURCES = t/plug/sqlite/commit.c $(sqlite_fake)
+t_plug_sqlite_commit_CFLAGS = $(SQLITE_TEST_CFLAGS)
+t_plug_sqlite_commit_LDADD = $(CMOCKA_LIBS)
+EXTRA_t_plug_sqlite_commit_DEPENDENCIES = plugins/sqlite/sqlite.so
+t_plug_sqlite_queue_SOURCES = t/plug/sqlite/queue.c $(sqlite_fake)
+t_plug_sqlite_queue_CFLAGS = $(SQLITE_TEST_CFLAGS)
+t_plug_sqlite_queue_LDADD = $(CMOCKA_LIBS)
+EXTRA_t_plug_sqlite_queue_DEPENDENCIES = plugins/sqlite/sqlite.so
+t_plug_sqlite_remove_SOURCES = t/plug/sqlite/remove.c $(sqlite_fake)
+t_plug_sqlite_remove_CFLAGS = $(SQLITE_TEST_CFLAGS)
+t_plug_sqlite_remove_LDADD = $(CMOCKA_LIBS)
+EXTRA_t_plug_sqlite_remove_DEPENDENCIES = plugins/sqlite/sqlite.so
+t_plug_sqlite_hints_SOURCES = t/plug/sqlite/hints.c $(sqlite_fake)
+t_plug_sqlite_hints_CFLAGS = $(SQLITE_TEST_CFLAGS)
+t_plug_sqlite_hints_LDADD = $(CMOCKA_LIBS)
+EXTRA_t_plug_sqlite_hints_DEPENDENCIES = plugins/sqlite/sqlite.so
+t_plug_sqlite_kill_SOURCES = t/plug/sqlite/kill.c $(sqlite_fake)
+t_plug_sqlite_kill_CFLAGS = $(SQLITE_TEST_CFLAGS)
+t_plug_sqlite_kill_LDADD = $(CMOCKA_LIBS)
+EXTRA_t_plug_sqlite_kill_DEPENDENCIES = plugins/sqlite/sqlite.so
+t_plug_sqlite_faults_SOURCES = t/plug/sqlite/faults.c $(sqlite_fake)
+t_plug_sqlite_faults_CFLAGS = $(SQLITE_TEST_CFLAGS) \
+	-DFAILFS='"$(abs_builddir)/t/kill/failfs.so"'
+t_plug_sqlite_faults_LDADD = $(CMOCKA_LIBS)
+EXTRA_t_plug_sqlite_faults_DEPENDENCIES = plugins/sqlite/sqlite.so \
+	t/kill/failfs.so
+
+EXTRA_PROGRAMS += t/bench/store
+t_bench_store_SOURCES = t/bench/store.c $(sqlite_fake)
+t_bench_store_CFLAGS = $(SQLITE_TEST_CFLAGS)
+t_bench_store_LDADD =
+EXTRA_t_bench_store_DEPENDENCIES = plugins/sqlite/sqlite.so

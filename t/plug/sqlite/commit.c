@@ -295,7 +295,6 @@ check_row(void *arg, const struct mr_row *r)
 	uint32_t *uid = arg;
 
 	assert_int_equal(r->uid, ++*uid);
-	seen[0] += r->length == 0;
 	return 0;
 }
 
