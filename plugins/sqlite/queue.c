@@ -297,9 +297,11 @@ note_fate(struct sq_tx *tx, const struct mr_fate *f, struct mr_error *err)
 		events[f->kind], f->reply, f->id);
 }
 
+/* It is due earlier than the lease said. */
 static int
 put_back(struct sq_tx *tx, const struct mr_fate *f, struct mr_error *err)
 {
+	sq_changed(tx, MR_CHANGE_QUEUE, 0, 0);
 	return sq_run(tx->db, err, "UPDATE queue SET state = 1, owner = NULL,"
 		" attempts = attempts + 1, next_ms = ?, reply = ?"
 		" WHERE id = ?", "isi", f->next_ms, f->reply, f->id);

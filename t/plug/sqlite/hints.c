@@ -128,6 +128,9 @@ test_other_process(void **state)
 	forget();
 	assert_int_equal(elsewhere("queue", "close"), 0);
 	assert_true(hears(MR_CHANGE_QUEUE, 0, 2));
+	forget();
+	assert_int_equal(elsewhere("put back", "close"), 0);
+	assert_true(hears(MR_CHANGE_QUEUE, 0, 2));
 	/* One that watched and was killed leaves its socket; it is passed
 	 * over and goes. */
 	forget();
@@ -192,6 +195,26 @@ commit_queue(void)
 }
 
 static int
+keep_id(void *arg, const struct mr_queue_item *i)
+{
+	*(int64_t *)arg = i->id;
+	return 0;
+}
+
+/* Of one that is claimed: it is due again before its lease ends. */
+static int
+put_back(void)
+{
+	struct mr_error err = {{0}};
+	struct mr_fate fate = {.kind = MR_FATE_RETRY, .next_ms = 1};
+	int code = store.op->queue_claim(store.self, "owner", fake_now_ms(),
+		60000, 1, keep_id, &fate.id, &err);
+
+	return code ? code : store.op->queue_settle(store.self, &fate, 1,
+		NULL, &err);
+}
+
+static int
 commit_mailbox(void)
 {
 	struct mr_error err = {{0}};
@@ -216,7 +239,8 @@ play_other(char **argv)
 		const char *name;
 		int (*run)(void);
 	} plays[] = {{"mailbox", commit_mailbox}, {"queue", commit_queue},
-		{"wide", commit_wide}, {"watch", start_watch}};
+		{"put back", put_back}, {"wide", commit_wide},
+		{"watch", start_watch}};
 	int code = -1;
 	size_t i;
 
