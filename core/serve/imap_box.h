@@ -72,8 +72,8 @@ int imap_box_sync(struct imap *k, bool may_expunge, bool with_uid,
  * after `since`, among the UIDs that it knows (sorted; NULL: all). */
 int imap_box_resync(struct imap *k, uint64_t since,
 	const struct imap_list *known, struct mr_error *me);
-/* This session changed flags and has answered for it: no echo, if the new
- * modseq shows that nobody else changed anything in between. */
+/* This session changed flags and has answered for it: no echo, if its modseq
+ * (0: it changed nothing) shows that nobody else changed anything in between. */
 void imap_box_own_change(struct imap_box *b, uint64_t modseq);
 
 struct imap_box *imap_box_new(const struct mr_mailbox *m, bool read_only);

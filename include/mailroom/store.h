@@ -300,8 +300,8 @@ struct mr_store {
 
 	/* Changes, each one transaction. UIDs that are not there are passed
 	 * over. store_flags calls `failed` (may be NULL) for messages that
-	 * unchanged_since kept from being changed; *modseq receives the new
-	 * highest modseq, or the old one if nothing changed. */
+	 * unchanged_since kept from being changed; *modseq receives the modseq
+	 * of this change, or 0 if it changed nothing. */
 	int (*store_flags)(void *self, int64_t mailbox,
 		const struct mr_range *range, size_t n,
 		const struct mr_flag_change *change,

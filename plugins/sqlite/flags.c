@@ -14,7 +14,7 @@ struct flags_change {
 	const struct mr_range *range;
 	size_t n;
 	const struct mr_flag_change *what;
-	uint64_t modseq;		/* out: highest */
+	uint64_t modseq;		/* out: of this change; 0: none */
 	uint32_t *failed;
 	size_t n_failed;
 };
@@ -126,7 +126,7 @@ run_flags(struct sq_tx *tx, void *arg, struct mr_error *err)
 	if (code == MR_STORE_OK)
 		code = rows_gather(tx->db, c->mailbox, c->range, c->n, 0, &r,
 			err);
-	c->modseq = (uint64_t)modseq - 1;
+	c->modseq = 0;
 	c->failed = limit && r.n ? calloc(r.n, sizeof *c->failed) : NULL;
 	for (i = 0; i < r.n && code == MR_STORE_OK; i++) {
 		if (limit && r.item[i].modseq > limit)
@@ -136,7 +136,7 @@ run_flags(struct sq_tx *tx, void *arg, struct mr_error *err)
 				err);
 	}
 	rows_free(&r);
-	if (code != MR_STORE_OK || c->modseq < (uint64_t)modseq)
+	if (code != MR_STORE_OK || !c->modseq)
 		return code;
 	sq_changed(tx, MR_CHANGE_MAILBOX, c->mailbox, c->modseq);
 	return sq_run(tx->db, err, "UPDATE mailbox SET modseq = ?,"

@@ -218,6 +218,7 @@ test_own_change(void **state)
 	imap_box_own_change(b, 11);
 	assert_int_equal(b->modseq, 11);
 	assert_int_equal(b->vanished_modseq, 11);
+	imap_box_own_change(b, 0);
 	imap_box_own_change(b, 13);
 	assert_int_equal(b->modseq, 11);
 	b->vanished_modseq = 9;
