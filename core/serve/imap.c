@@ -9,6 +9,8 @@
  */
 #include "serve/imap.h"
 
+#include <inttypes.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -19,6 +21,7 @@ enum verb_flag {
 	KEEPS_NUMBERS = 8,	/* its arguments or answers are message
 				   numbers: no EXPUNGE (RFC 9051 7.5.1) */
 	QUIET = 16,		/* tells no changes of the mailbox */
+	SAYS_MODSEQ = 32,	/* its OK says HIGHESTMODSEQ, RFC 7162 3.2.9 */
 };
 
 struct verb {
@@ -78,9 +81,10 @@ static const struct verb verbs[] = {
 	{"SEARCH", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_search},
 	{"STORE", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_store},
 	{"COPY", IMAP_SELECTED, HAS_UID, imap_copy},
-	{"MOVE", IMAP_SELECTED, HAS_UID, imap_move},
-	{"EXPUNGE", IMAP_SELECTED, NO_ARGS, imap_expunge},
-	{"EXPUNGE", IMAP_SELECTED, HAS_UID | NEEDS_UID, imap_expunge},
+	{"MOVE", IMAP_SELECTED, HAS_UID | SAYS_MODSEQ, imap_move},
+	{"EXPUNGE", IMAP_SELECTED, NO_ARGS | SAYS_MODSEQ, imap_expunge},
+	{"EXPUNGE", IMAP_SELECTED, HAS_UID | NEEDS_UID | SAYS_MODSEQ,
+		imap_expunge},
 };
 
 /* -------------------------------------------------------------- answers */
@@ -198,6 +202,10 @@ run(struct imap *k, struct imap_command *c)
 	if (!(v->flags & QUIET))
 		imap_tell_changes(k, c->uid || !(v->flags & KEEPS_NUMBERS),
 			c->uid);
+	if (v->flags & SAYS_MODSEQ && k->enabled & IMAP_CONDSTORE &&
+		k->state == IMAP_SELECTED && a.status == IMAP_OK && !a.code)
+		a.code = arena_printf(&k->session->command,
+			"HIGHESTMODSEQ %" PRIu64, k->box->modseq);
 	return a;
 }
 

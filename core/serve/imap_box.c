@@ -18,6 +18,7 @@ imap_box_new(const struct mr_mailbox *m, bool read_only)
 	b->read_only = read_only;
 	b->uidvalidity = m->uidvalidity;
 	b->uidnext = m->uidnext;
+	b->unseen = m->unseen;
 	b->modseq = b->vanished_modseq = m->modseq;
 	b->recent_from = m->recent_uid;
 	return b;

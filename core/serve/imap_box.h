@@ -33,7 +33,7 @@ struct imap_box {
 	uint64_t vanished_modseq;	/* the same for removals, which may have
 					   to wait longer */
 	uint32_t recent_from;	/* UIDs from here on are \Recent here */
-	uint32_t uidnext;	/* at SELECT */
+	uint32_t uidnext, unseen;	/* at SELECT */
 	struct imap_run *run;
 	size_t n_run, room;
 	uint32_t exists;

@@ -53,7 +53,7 @@ first_unseen(struct imap *k)
 	struct mr_error me = {{0}};
 	uint32_t uid = 0;
 
-	if (!b->exists || s->op->scan(s->self, b->id, NULL, 0, 0, 0,
+	if (!b->unseen || s->op->scan(s->self, b->id, NULL, 0, 0, 0,
 		stop_at_unseen, &uid, &me) != MR_STORE_STOPPED)
 		return 0;
 	return imap_box_seq(b, uid);

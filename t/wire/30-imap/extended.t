@@ -185,6 +185,10 @@ def test_vanished(s):
         other.ok(b"STORE 1,3:4 +FLAGS.SILENT (\\Deleted)")
         other.ok(b"EXPUNGE")
         tap.contains(c.ok(b"NOOP"), b"* VANISHED 1,3:4")
+        c.ok(b"UID STORE 2 +FLAGS.SILENT (\\Deleted)")
+        tap.eq(c.ok(b"EXPUNGE"), [b"* VANISHED 2"])
+        rest = c.rest
+        tap.contains(rest, b"[HIGHESTMODSEQ %d]" % modseq(c, b"va"))
         tap.contains(c.ok(b"SELECT va"),
                      b"* OK [CLOSED] Previous mailbox is closed")
 
@@ -265,6 +269,21 @@ def test_wrong_passwords(s):
         lines, rest = c.imap(b"t", b"LOGIN bob@example.test wrong")
         tap.ok(lines[-1].startswith(b"* BYE"), lines)
         tap.ok(c.at_end())
+
+
+def test_clear_text(s):
+    """no password in the clear"""
+    with connect(s) as c:
+        words = c.ok(b"CAPABILITY")[0].split()
+        tap.contains(words, b"LOGINDISABLED")
+        tap.ok(not any(w.startswith(b"AUTH=") for w in words), words)
+        for command in (b"LOGIN bob@example.test x", b"AUTHENTICATE PLAIN",
+                        b"AUTHENTICATE PLAIN AGEAYg=="):
+            tap.contains(c.refused(command, b"NO"), b"[PRIVACYREQUIRED]")
+        c.ok(b"STARTTLS")
+        c.start_tls(s.tls)
+        tap.contains(c.ok(b"CAPABILITY")[0].split(), b"AUTH=PLAIN")
+        c.ok(b'LOGIN bob@example.test "%s"' % PASSWORD.encode())
 
 
 def test_idle_too_long(s):
@@ -375,9 +394,12 @@ barrier = threading.Barrier(6)
 LIMITS = {"errors": 20, "auth_tries": 3, "auth_delay": "100ms"}
 with Server({"limits": LIMITS}) as server:
     quick = {k: v for k, v in globals().items()
-             if k not in ("test_idle_too_long", "test_drain")}
+             if k not in ("test_idle_too_long", "test_drain",
+                          "test_clear_text")}
     tap.run(quick, server)
     tap.run({"test_drain": test_drain}, server)
 with Server({"limits": {"imap_timeout": "1500ms"}}) as server:
     tap.run({"test_idle_too_long": test_idle_too_long}, server)
+with Server({"limits": {"cleartext_loopback": False}}) as server:
+    tap.run({"test_clear_text": test_clear_text}, server)
 tap.done()
