@@ -208,7 +208,8 @@ close_scene(struct scene *s, enum mr_verdict kind)
 			LOG_S("hook", s->hook), LOG_N("verdict", kind));
 		v.kind = MR_TEMPFAIL;
 	}
-	if (v.kind == MR_DONE) {
+	/* Who drops a message has no more to say about it. */
+	if (v.kind == MR_DONE || v.kind == MR_DISCARD) {
 		if (s->hooks->in_message)
 			seat->done_message = true;
 		else
