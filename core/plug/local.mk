@@ -1,5 +1,6 @@
 # core/plug: sources and unit tests of this room
 libcore_a_SOURCES += \
+	core/plug/milter_form.c core/plug/milter_form.h \
 	core/plug/milter.c core/plug/milter.h \
 	core/plug/milter_edit.c core/plug/milter_edit.h \
 	core/plug/milter_macro.c core/plug/milter_macro.h \

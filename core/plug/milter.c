@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "net/sock.h"
 #include "plug/milter_edit.h"
+#include "plug/milter_form.h"
 #include "plug/milter_macro.h"
 #include "plug/milter_wire.h"
 
@@ -43,8 +44,6 @@ struct milter_session {
 	bool finished;		/* accepted the session: not asked again */
 	bool in_message;	/* an A is due if it ends early */
 };
-
-enum { ON_TEMPFAIL, ON_ACCEPT, ON_REJECT };
 
 static const struct str none = {"", 0};
 
@@ -71,23 +70,6 @@ hang_up(struct milter_session *s)
 	buf_free(&s->in);
 	buf_free(&s->out);
 	s->open = false;
-}
-
-/* What on_failure makes of a message. */
-static enum mr_verdict
-without_filter(struct mr_call *c)
-{
-	switch (config_of(c)->on_failure) {
-	case ON_ACCEPT:
-		return MR_DONE;
-	case ON_REJECT:
-		mr_say(c, 550, "5.7.1", "mail filter not available");
-		return MR_REJECT;
-	default:
-		mr_say(c, 451, "4.7.1", "Service unavailable - try again "
-			"later");
-		return MR_TEMPFAIL;
-	}
 }
 
 static void
@@ -123,28 +105,6 @@ hear(struct mr_call *c, int64_t timeout, struct err *e)
 	return command;
 }
 
-static enum mr_verdict
-take_reply(struct mr_call *c)
-{
-	struct milter_session *s = session_of(c);
-	char enhanced[12];
-	struct buf text;
-	int code;
-	bool good;
-
-	buf_init(&text, 8192);
-	good = milter_parse_reply(buf_str(&s->in), &code, enhanced, &text);
-	if (good)
-		mr_say(c, code, *enhanced ? enhanced : NULL, buf_c(&text));
-	buf_free(&text);
-	if (!good) {
-		mr_log(c, MR_LOG_WARN, "milter gave a reply that is no 4xx "
-			"or 5xx");
-		return MR_TEMPFAIL;
-	}
-	return code == 421 ? MR_HANGUP : code < 500 ? MR_TEMPFAIL : MR_REJECT;
-}
-
 /* What an answer other than an edit means. */
 static enum mr_verdict
 verdict_of(struct mr_call *c, int command, const char *step, struct err *e)
@@ -162,13 +122,13 @@ verdict_of(struct mr_call *c, int command, const char *step, struct err *e)
 	case 'd':
 		return MR_DISCARD;
 	case 'y':
-		return take_reply(c);
+		return milter_reply(c, buf_str(&session_of(c)->in));
 	default:
 		if (command >= 0)
 			err_set(e, ERR_PROTOCOL, "unexpected answer 0x%02x",
 				(unsigned)command);
 		fail(c, step, e);
-		return without_filter(c);
+		return milter_without(c, config_of(c)->on_failure);
 	}
 }
 
@@ -337,25 +297,14 @@ open_filter(struct mr_call *c, struct err *e)
 static void
 write_peer(struct mr_call *c, struct buf *out)
 {
-	const char *address = mr_fact(c, MR_FACT_PEER_ADDRESS);
-	const char *name = mr_fact(c, MR_FACT_PEER_NAME);
-	uint64_t port = 0;
+	struct milter_peer p;
 
-	/* A peer without an address is on this machine; filters do not
-	 * expect to be told of none. */
-	if (!*address) {
-		address = "127.0.0.1";
-		name = "localhost";
-	}
-	if (*name)
-		add_string(out, name);
-	else
-		buf_addf(out, "[%s]%c", address, 0);
-	str_u64(str_from(mr_fact(c, MR_FACT_PEER_PORT)), 65535, &port);
-	buf_addc(out, strchr(address, ':') ? '6' : '4');
-	buf_addc(out, (char)(port >> 8));
-	buf_addc(out, (char)port);
-	add_string(out, address);
+	milter_peer(c, &p);
+	milter_add_host(out, &p);
+	buf_addc(out, strchr(p.address, ':') ? '6' : '4');
+	buf_addc(out, (char)(p.port >> 8));
+	buf_addc(out, (char)p.port);
+	add_string(out, p.address);
 }
 
 /* ---------------------------------------------------------------- hooks */
@@ -406,17 +355,6 @@ on_helo(struct mr_call *c, const char *name)
 	return v;
 }
 
-static void
-add_args(struct buf *out, const char *args)
-{
-	struct str rest = str_from(args), word;
-
-	while ((word = str_word(&rest)).len) {
-		buf_addstr(out, word);
-		buf_addc(out, '\0');
-	}
-}
-
 static enum mr_verdict
 on_mail(struct mr_call *c, const char *sender)
 {
@@ -424,13 +362,12 @@ on_mail(struct mr_call *c, const char *sender)
 	enum mr_verdict v;
 
 	if (s->failed)
-		return without_filter(c);
+		return milter_without(c, config_of(c)->on_failure);
 	if (is_out(c))
 		return MR_DONE;
 	send_macros(c, &at_mail, NULL);
 	buf_reset(&s->out);
-	buf_addf(&s->out, "<%s>%c", sender, 0);
-	add_args(&s->out, mr_fact(c, MR_FACT_SENDER_ARGS));
+	milter_add_path(&s->out, sender, mr_fact(c, MR_FACT_SENDER_ARGS));
 	s->in_message = true;
 	v = ask(c, &at_mail, NULL);
 	if (v != MR_PASS)
@@ -446,17 +383,17 @@ on_rcpt(struct mr_call *c, const char *rcpt, const char *args)
 	enum mr_verdict v;
 
 	if (s->failed)
-		return without_filter(c);
+		return milter_without(c, config_of(c)->on_failure);
 	if (is_out(c) || (refused &&
 		!(s->options.steps & MILTER_WANT_REFUSED)))
 		return MR_PASS;
 	send_macros(c, &at_rcpt, rcpt);
 	buf_reset(&s->out);
-	buf_addf(&s->out, "<%s>%c", rcpt, 0);
-	add_args(&s->out, args);
+	milter_add_path(&s->out, rcpt, args);
 	v = ask(c, &at_rcpt, NULL);
-	/* A refusal here concerns the recipient; the message goes on. */
-	if (v == MR_DONE || v == MR_DISCARD)
+	/* A refusal here concerns the recipient; the message goes on. After
+	 * "discard" libmilter too stands inside it and waits for an A. */
+	if (v == MR_DONE)
 		s->in_message = false;
 	return v;
 }
@@ -468,7 +405,7 @@ on_data(struct mr_call *c)
 	enum mr_verdict v;
 
 	if (s->failed)
-		return without_filter(c);
+		return milter_without(c, config_of(c)->on_failure);
 	if (is_out(c))
 		return MR_PASS;
 	if (s->options.steps & at_data.no)
@@ -479,25 +416,6 @@ on_data(struct mr_call *c)
 	if (v != MR_PASS)
 		s->in_message = false;
 	return v;
-}
-
-/* A value as filters expect it: folds are LF, one leading space is cut
- * unless they asked for it, no NUL inside. */
-static void
-add_value(struct buf *out, struct mr_str value, bool keep_space)
-{
-	size_t i = 0;
-
-	if (!keep_space && value.len && value.at[0] == ' ')
-		i = 1;
-	for (; i < value.len; i++) {
-		char ch = value.at[i];
-
-		if (ch == '\r' && i + 1 < value.len && value.at[i + 1] == '\n')
-			continue;
-		buf_addc(out, ch ? ch : ' ');
-	}
-	buf_addc(out, '\0');
 }
 
 static enum mr_verdict
@@ -514,13 +432,8 @@ send_headers(struct mr_call *c)
 	for (i = 0; v == MR_PASS && !skip && c->host->header(c, i, &h) == 0;
 		i++) {
 		buf_reset(&s->out);
-		buf_add(&s->out, h.name.at, h.name.len);
-		buf_addc(&s->out, '\0');
-		add_value(&s->out, h.value, keep);
-		if (s->out.full) {	/* larger than a frame: cut */
-			s->out.at[s->out.len - 1] = '\0';
+		if (!milter_add_field(&s->out, &h, keep))
 			mr_log(c, MR_LOG_WARN, "header field cut for milter");
-		}
 		v = ask(c, &at_header, &skip);
 	}
 	return v;
@@ -599,7 +512,7 @@ on_message(struct mr_call *c)
 	enum mr_verdict v;
 
 	if (s->failed)
-		return without_filter(c);
+		return milter_without(c, config_of(c)->on_failure);
 	if (is_out(c))
 		return MR_PASS;
 	v = send_headers(c);
@@ -634,8 +547,12 @@ on_reset(struct mr_call *c)
 {
 	struct milter_session *s = session_of(c);
 
-	if (s->open && s->in_message)
+	/* Flushed, so that the filter need not keep the message until the
+	 * next one; libmilter drops what comes together with the end. */
+	if (s->open && s->in_message) {
 		milter_send(&s->stream, 'A', none, none, none);
+		stream_flush(&s->stream);
+	}
 	s->in_message = false;
 }
 
@@ -680,7 +597,7 @@ static const struct mr_setting settings[] = {
 		3600000, NULL, "Longest wait for the answer to the whole "
 		"message."},
 	{"on_failure", MR_CHOICE, 0, AT(on_failure), "\"tempfail\"", 0, 0,
-		"tempfail|accept|reject", "What becomes of mail while the "
+		MILTER_ON_FAILURE, "What becomes of mail while the "
 		"filter cannot be asked."},
 	MR_SETTINGS_END,
 };

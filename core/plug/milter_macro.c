@@ -247,28 +247,53 @@ static const struct {
 	{"r", protocol}, {"s", helo}, {"{msg_id}", message_id},
 };
 
-/* A value ends at its first NUL: what a stranger wrote behind one (in a
- * Message-ID) would be read as the next macro. */
+/* Appends the value of the macro; false if it has none. A value ends at its
+ * first NUL: what a stranger wrote behind one (in a Message-ID) would be read
+ * as the next macro. */
+static bool
+add_value(struct scene *s, struct str name, struct buf *out)
+{
+	size_t i, before = out->len;
+
+	for (i = 0; i < sizeof macros / sizeof *macros; i++)
+		if (str_is(name, macros[i].name)) {
+			macros[i].value(s, out);
+			break;
+		}
+	out->len = before + str_find(str_sub(buf_str(out), before, out->len),
+		'\0');
+	return out->len > before;
+}
+
 static void
 add_macro(struct scene *s, struct str name, struct buf *out)
 {
-	size_t i, before = out->len, value;
+	size_t before = out->len;
 
-	for (i = 0; i < sizeof macros / sizeof *macros; i++) {
-		if (!str_is(name, macros[i].name))
-			continue;
-		buf_addstr(out, name);
+	buf_addstr(out, name);
+	buf_addc(out, '\0');
+	if (add_value(s, name, out))
 		buf_addc(out, '\0');
-		value = out->len;
-		macros[i].value(s, out);
-		out->len = value + str_find(str_sub(buf_str(out), value,
-			out->len), '\0');
-		if (out->len == value)
-			out->len = before;
-		else
-			buf_addc(out, '\0');
-		return;
-	}
+	else
+		out->len = before;
+}
+
+/* The next of names divided by blanks or commas; empty when none is left. */
+static struct str
+next_name(struct str *names)
+{
+	size_t from = 0, to;
+	struct str name;
+
+	while (from < names->len && (is_blank(names->at[from]) ||
+		names->at[from] == ','))
+		from++;
+	for (to = from; to < names->len && !is_blank(names->at[to]) &&
+		names->at[to] != ','; to++)
+		;
+	name = str_sub(*names, from, to - from);
+	*names = str_sub(*names, to, names->len);
+	return name;
 }
 
 void
@@ -276,22 +301,30 @@ milter_macros(struct mr_call *call, enum milter_stage stage, struct str names,
 	const char *rcpt, struct buf *out)
 {
 	struct scene s = {call, rcpt};
-	size_t i, start;
+	struct str name;
 
 	if (!names.at)
 		names = str_from(usual[stage]);
-	/* Names are divided by blanks or commas. */
-	for (i = 0; i < names.len; i++) {
-		start = i;
-		while (i < names.len && !is_blank(names.at[i]) &&
-			names.at[i] != ',')
-			i++;
-		if (i > start)
-			add_macro(&s, str_sub(names, start, i - start), out);
-	}
+	while ((name = next_name(&names)).len)
+		add_macro(&s, name, out);
 	/* libmilter keeps a stage's macros until a frame that is not empty:
 	 * without this the last message's would be seen again. */
 	if (out->len == 0 && stage != MILTER_AT_CONNECT &&
 		stage != MILTER_AT_HELO)
 		add_macro(&s, STR("i"), out);
+}
+
+bool
+milter_macro(struct mr_call *call, enum milter_stage stage, struct str names,
+	const char *rcpt, struct str wanted, struct buf *out)
+{
+	struct scene s = {call, rcpt};
+	struct str name;
+
+	if (!names.at)
+		names = str_from(usual[stage]);
+	while ((name = next_name(&names)).len)
+		if (str_eq(name, wanted))
+			return add_value(&s, name, out);
+	return false;
 }

@@ -19,4 +19,10 @@
 void milter_macros(struct mr_call *call, enum milter_stage stage,
 	struct str names, const char *rcpt, struct buf *out);
 
+/* One macro alone: appends its value if the stage has it. false: the stage
+ * is not told it, or there is no value. */
+bool milter_macro(struct mr_call *call, enum milter_stage stage,
+	struct str names, const char *rcpt, struct str wanted,
+	struct buf *out);
+
 #endif
