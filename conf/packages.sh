@@ -3,10 +3,12 @@
 
 BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config
 	libssl-dev libsqlite3-dev libjansson-dev libunbound-dev libcrypt-dev
-	libidn2-dev libunistring-dev libseccomp-dev dns-root-data"
+	libidn2-dev libunistring-dev libseccomp-dev libmilter-dev
+	dns-root-data"
 RUN_PACKAGES="openssl python3 ca-certificates"
 # clients and filters of the wire tests, clang for libFuzzer
-TEST_PACKAGES="libcmocka-dev perl libnet-ssleay-perl curl swaks isync neomutt rspamd mandoc
+TEST_PACKAGES="libcmocka-dev perl libnet-ssleay-perl curl swaks isync neomutt
+	rspamd miltertest mandoc
 	bsdextrautils clang
 	libclang-rt-14-dev"
 

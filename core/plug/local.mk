@@ -1,5 +1,7 @@
 # core/plug: sources and unit tests of this room
 libcore_a_SOURCES += \
+	core/plug/mfapi.c core/plug/mfapi.h core/plug/mfapi_parts.h \
+	core/plug/mfapi_call.c core/plug/mfapi_load.c \
 	core/plug/milter_form.c core/plug/milter_form.h \
 	core/plug/milter.c core/plug/milter.h \
 	core/plug/milter_edit.c core/plug/milter_edit.h \
@@ -25,3 +27,6 @@ t_unit_plug_auth_LDADD = $(TEST_LIBS)
 t_unit_plug_milter_SOURCES = t/unit/plug/milter.c
 t_unit_plug_milter_CFLAGS = $(TEST_CFLAGS)
 t_unit_plug_milter_LDADD = $(TEST_LIBS)
+# Programs that load plugins export these names to them, and no others.
+MFAPI_LDFLAGS = -Wl,--dynamic-list=$(top_srcdir)/core/plug/mfapi.list
+EXTRA_DIST += core/plug/mfapi.list

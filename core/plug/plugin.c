@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 
 #include "plug/hooks.h"
+#include "plug/mfapi.h"
 
 /* A section's own key, read before the plugin is known. */
 struct section_core {
@@ -51,22 +52,27 @@ check_descriptor(const struct mr_plugin *d, const char *module, struct err *e)
 }
 
 const struct mr_plugin *
-plugin_descriptor(const char *module, struct err *e)
+plugin_descriptor(const char *module, void **handle_out, struct err *e)
 {
 	const struct mr_plugin *d;
 	const char *why;
 	void *handle = dlopen(module, RTLD_NOW | RTLD_LOCAL);
 
+	if (handle_out)
+		*handle_out = handle;
 	if (!handle) {
 		why = dlerror();
 		err_set(e, ERR_CONFIG, "%s", why ? why : "cannot be loaded");
 		return NULL;
 	}
 	d = dlsym(handle, MR_PLUGIN_SYMBOL);
+	if (!d && mfapi_is(handle))
+		return &mfapi_plugin;
 	if (!d)
 		err_set(e, ERR_CONFIG, "%s is no Mailroom plugin: it does not "
-			"export " MR_PLUGIN_SYMBOL " (see the MR_PLUGIN macro)",
-			module);
+			"export " MR_PLUGIN_SYMBOL " (see the MR_PLUGIN macro) "
+			"nor, for filters of libmilter, " MFAPI_TABLE " or "
+			MFAPI_MAIN, module);
 	else if (check_descriptor(d, module, e) == 0)
 		return d;
 	/* Loaded and useless; nothing points into it yet. */
@@ -139,6 +145,7 @@ plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 		_Alignof(max_align_t);
 	struct plugin *one = arena_alloc(&p->arena, sizeof *one);
 	struct err e = {0};
+	void *handle = NULL;
 	char *memory;
 
 	if (conf_type_of(section) != CONF_TABLE) {
@@ -153,7 +160,8 @@ plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 	one->watched = !builtin;
 	if (!builtin) {
 		one->module = module_path(p, name, plugin_dir, c, section);
-		one->desc = plugin_descriptor(one->module, &e);
+		one->desc = plugin_descriptor(one->module, &handle,
+			&e);
 	}
 	if (!one->desc) {
 		conf_error(c, section, true, report, "[%s]: %s", one->section,
@@ -167,6 +175,8 @@ plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 		one->desc->settings, shift), builtin ? one->config : memory,
 		false, &p->arena, report))
 		return false;
+	if (one->desc == &mfapi_plugin)
+		mfapi_bind(one->config, handle, name, &p->arena);
 	keep(p, one);
 	return true;
 }

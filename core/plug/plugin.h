@@ -34,10 +34,12 @@ struct plugins {
 	size_t n;
 };
 
-/* The descriptor of a module, checked (symbol, abi, size, name). NULL with
- * e: one
- * clear line. */
-const struct mr_plugin *plugin_descriptor(const char *module, struct err *e);
+/* Loads a module and gives its descriptor, checked (symbol, abi, size, name).
+ * handle: dlopen's, or NULL if nobody needs it. NULL with e: one clear line.
+ * A module that is no plugin of ours but a filter of libmilter's
+ * (plug/mfapi.h) has the descriptor mfapi_plugin; plugins_add ties it. */
+const struct mr_plugin *plugin_descriptor(const char *module, void **handle,
+	struct err *e);
 
 void plugins_init(struct plugins *p);
 /* Adds one instance and fills its settings from the section. builtin: a
