@@ -27,6 +27,7 @@ t_unit_plug_auth_LDADD = $(TEST_LIBS)
 t_unit_plug_milter_SOURCES = t/unit/plug/milter.c
 t_unit_plug_milter_CFLAGS = $(TEST_CFLAGS)
 t_unit_plug_milter_LDADD = $(TEST_LIBS)
+
 # Programs that load plugins export these names to them, and no others.
 MFAPI_LDFLAGS = -Wl,--dynamic-list=$(top_srcdir)/core/plug/mfapi.list
 EXTRA_DIST += core/plug/mfapi.list
