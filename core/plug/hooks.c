@@ -189,6 +189,16 @@ log_verdict(const struct scene *s, const struct verdict *v)
 		LOG_STR("text", v->reply.code ? v->reply.text : v->reason));
 }
 
+/* For the rest of the message, or of the session. */
+static void
+leave_out(const struct hooks *h, struct seat *seat)
+{
+	if (h->in_message)
+		seat->done_message = true;
+	else
+		seat->done_session = true;
+}
+
 /* After the hook returned: what it means, and whether its edits stay. */
 static struct verdict
 close_scene(struct scene *s, enum mr_verdict kind)
@@ -208,13 +218,8 @@ close_scene(struct scene *s, enum mr_verdict kind)
 			LOG_S("hook", s->hook), LOG_N("verdict", kind));
 		v.kind = MR_TEMPFAIL;
 	}
-	/* Who drops a message has no more to say about it. */
-	if (v.kind == MR_DONE || v.kind == MR_DISCARD) {
-		if (s->hooks->in_message)
-			seat->done_message = true;
-		else
-			seat->done_session = true;
-	}
+	if (v.kind == MR_DONE)
+		leave_out(s->hooks, seat);
 	if (v.kind == MR_TEMPFAIL || v.kind == MR_REJECT ||
 		v.kind == MR_HANGUP) {
 		v.reply = reply_of(s, v.kind);
@@ -289,6 +294,9 @@ run(struct hooks *h, const struct step *step, uint32_t wants)
 		v = close_scene(&scene, invoke(hook, &scene.call, step));
 		if (wants & MR_WANT_REFUSED)
 			continue;	/* told, not asked */
+		/* Who drops a message has no more to say about it. */
+		if (v.kind == MR_DISCARD)
+			leave_out(h, seat);
 		if (v.kind == MR_QUARANTINE && result.kind == MR_PASS)
 			result = v;
 		else if (v.kind > MR_DONE && v.kind != MR_QUARANTINE)
