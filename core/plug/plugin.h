@@ -34,13 +34,26 @@ struct plugins {
 	size_t n;
 };
 
+/* plugin_module.c: one module by itself. */
 /* Loads a module and gives its descriptor, checked (symbol, abi, size, name).
- * handle: dlopen's, or NULL if nobody needs it. NULL with e: one clear line.
- * A module that is no plugin of ours but a filter of libmilter's
- * (plug/mfapi.h) has the descriptor mfapi_plugin; plugins_add ties it. */
-const struct mr_plugin *plugin_descriptor(const char *module, void **handle,
+ * NULL with e: one clear line; *handle (of dlopen) is then NULL, or a module
+ * that may be a filter of libmilter's (plug/mfapi.h). */
+const struct mr_plugin *plugin_load(const char *module, void **handle,
 	struct err *e);
+/* The module's file by the section's key `module`: a name without a slash is
+ * looked for in plugin_dir, a path is taken as conf resolves it. */
+const char *plugin_path(struct arena *a, const char *name,
+	const char *plugin_dir, const struct conf *c,
+	const struct conf_node *section);
+/* Gives one->config, from the section or (NULL) all defaults. false:
+ * reported. */
+bool plugin_settings(struct plugin *one, const struct conf *c,
+	const struct conf_node *section, struct arena *a,
+	struct conf_report *report);
+int plugin_open(struct plugin *one, const char *role, const char *data,
+	const char *hostname, struct err *e);
 
+/* plugin.c: all of this process. */
 void plugins_init(struct plugins *p);
 /* Adds one instance and fills its settings from the section. builtin: a
  * descriptor that is linked in (milter), else NULL. false: reported. */

@@ -1,0 +1,154 @@
+/*
+ * plugin_module.c - one module: loading it, filling its settings, opening it.
+ * Start-up thread only.
+ */
+#include <dlfcn.h>
+
+#include "plug/hooks.h"
+#include "plug/mfapi.h"
+#include "plug/plugin.h"
+
+/* A section's own key. */
+struct section_core {
+	const char *module;
+};
+
+static const struct mr_setting core_rows[] = {
+	{"module", MR_PATH, 0, offsetof(struct section_core, module), "\"\"",
+		0, 0, NULL, "The shared object, if it is not NAME.so in "
+		"plugin_dir."},
+	MR_SETTINGS_END,
+};
+
+/* ----------------------------------------------------------- descriptors */
+
+static bool
+is_name(const char *s)
+{
+	size_t i;
+
+	for (i = 0; s && s[i]; i++)
+		if (!(s[i] >= 'a' && s[i] <= 'z') && !is_digit(s[i]) &&
+			s[i] != '_' && s[i] != '-')
+			return false;
+	return s && i > 0 && i < 64;
+}
+
+static int
+check_descriptor(const struct mr_plugin *d, const char *module, struct err *e)
+{
+	if (d->abi != MR_ABI)
+		return err_set(e, ERR_CONFIG, "%s is built for plugin ABI %u, "
+			"this server has %u: build it against this release's "
+			"<mailroom/plugin.h>", module, d->abi, MR_ABI);
+	if (!MR_HAS(d, message_size))
+		return err_set(e, ERR_CONFIG, "%s: its descriptor says a size "
+			"of %u bytes, which no release had", module, d->size);
+	if (!is_name(d->name) || !d->version)
+		return err_set(e, ERR_CONFIG, "%s: its descriptor has no "
+			"valid name or version", module);
+	return 0;
+}
+
+const struct mr_plugin *
+plugin_load(const char *module, void **handle, struct err *e)
+{
+	const struct mr_plugin *d;
+	const char *why;
+
+	*handle = dlopen(module, RTLD_NOW | RTLD_LOCAL);
+	if (!*handle) {
+		why = dlerror();
+		err_set(e, ERR_CONFIG, "%s", why ? why : "cannot be loaded");
+		return NULL;
+	}
+	d = dlsym(*handle, MR_PLUGIN_SYMBOL);
+	if (!d)
+		err_set(e, ERR_CONFIG, "%s is no Mailroom plugin: it does not "
+			"export " MR_PLUGIN_SYMBOL " (see the MR_PLUGIN macro) "
+			"nor, for filters of libmilter, " MFAPI_TABLE " or "
+			MFAPI_MAIN, module);
+	return d && check_descriptor(d, module, e) == 0 ? d : NULL;
+}
+
+/* -------------------------------------------------------------- settings */
+
+/* The plugin's rows and our own in one table, so that one pass over the
+ * section knows every key. Our values lie before the plugin's. */
+static const struct mr_setting *
+join_rows(struct arena *a, const struct mr_setting *theirs, size_t shift)
+{
+	size_t n = 0, i;
+	struct mr_setting *all;
+
+	while (theirs && theirs[n].name)
+		n++;
+	all = arena_alloc(a, (n + 2) * sizeof *all);
+	all[0] = core_rows[0];
+	for (i = 0; i < n; i++) {
+		all[i + 1] = theirs[i];
+		all[i + 1].offset += shift;
+	}
+	return all;
+}
+
+/* A wrong type is reported when the section is filled. */
+const char *
+plugin_path(struct arena *a, const char *name, const char *plugin_dir,
+	const struct conf *c, const struct conf_node *section)
+{
+	const struct conf_node *n = conf_find(section, "module");
+	struct section_core core;
+	struct str file;
+
+	if (!n || conf_type_of(n) != CONF_STRING)
+		return arena_printf(a, "%s/%s.so", plugin_dir, name);
+	file = conf_string(n);
+	if (!str_has_byte(file, '/'))
+		return arena_printf(a, "%s/%.*s", plugin_dir,
+			STR_ARGS(file));
+	conf_fill_known(c, section, core_rows, &core, a);
+	return core.module;
+}
+
+bool
+plugin_settings(struct plugin *one, const struct conf *c,
+	const struct conf_node *section, struct arena *a,
+	struct conf_report *report)
+{
+	const size_t unit = _Alignof(max_align_t);
+	const size_t shift = (sizeof(struct section_core) + unit - 1) / unit *
+		unit;
+	char *memory = arena_alloc(a, shift + one->desc->config_size);
+
+	one->config = memory + shift;
+	if (!strncmp(one->section, "milter.", 7))
+		return conf_fill(c, section, one->section,
+			one->desc->settings, one->config, false, a, report);
+	return conf_fill(c, section, one->section, join_rows(a,
+		one->desc->settings, shift), memory, false, a, report);
+}
+
+/* ------------------------------------------------------------------ life */
+
+int
+plugin_open(struct plugin *one, const char *role, const char *data,
+	const char *hostname, struct err *e)
+{
+	char why[240] = "";
+	struct mr_open o = {.size = sizeof o, .host = &plug_host,
+		.instance = one->name, .data = data, .hostname = hostname,
+		.role = role, .error = why, .error_size = sizeof why};
+	int code = 0;
+
+	if (PLUG_ROLE(one->desc, open)) {
+		hooks_leave_breadcrumb(one->name, "open", NULL);
+		code = one->desc->open(one->config, &o);
+		hooks_leave_breadcrumb(NULL, NULL, NULL);
+	}
+	if (code)
+		return err_set(e, ERR_CONFIG, "[%s]: %s", one->section, *why ?
+			why : "the plugin refused to start and did not say why");
+	one->opened = true;
+	return 0;
+}
