@@ -406,3 +406,19 @@ message_is_edited(const struct message *m)
 {
 	return m->n_edit > 0;
 }
+
+size_t
+message_count_above(const struct message *m)
+{
+	size_t slot, n = 0;
+
+	for (slot = 0; m->item[slot] != m->anchor; slot++)
+		n += is_visible(m->item[slot]);
+	return n;
+}
+
+bool
+message_has_new_body(const struct message *m)
+{
+	return m->body != NULL;
+}

@@ -71,6 +71,10 @@ int message_remove(struct message *m, const char *who, uint64_t id);
 int message_body_replace(struct message *m, const char *who,
 	struct str bytes, struct err *e);
 bool message_is_edited(const struct message *m);
+/* For who has to tell another server of the edits: how many visible fields
+ * stand above our own Received; whether the body is a filter's. */
+size_t message_count_above(const struct message *m);
+bool message_has_new_body(const struct message *m);
 
 /* The final bytes as pieces for the store, own fields first. Valid until the
  * next edit or message_free; the array lives in the arena. */

@@ -13,6 +13,7 @@ libcore_a_SOURCES += \
 	core/plug/hooks.c core/plug/hooks.h \
 	core/plug/host.c core/plug/host_services.c core/plug/scene.h \
 	core/plug/plugin.c core/plug/plugin_module.c core/plug/plugin.h \
+	core/plug/result.c core/plug/result.h \
 	core/plug/route.c core/plug/route.h \
 	core/plug/store.c core/plug/store.h \
 	core/plug/watchdog.c core/plug/watchdog.h

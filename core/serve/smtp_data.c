@@ -14,6 +14,7 @@
 #include "base/enc.h"
 #include "base/log.h"
 #include "mail/header.h"
+#include "plug/result.h"
 #include "queue/submit.h"
 #include "serve/smtp.h"
 #include "serve/smtp_body.h"
@@ -203,20 +204,12 @@ stamp_received(struct smtp *k, struct message *m)
 static void
 stamp_results(struct smtp *k, struct message *m)
 {
-	const struct result *r = k->facts.results;
 	struct buf b;
 
-	if (!r)
+	if (!k->facts.results)
 		return;
 	buf_init(&b, 65536);
-	buf_adds(&b, k->facts.authserv_id);
-	for (; r; r = r->next) {
-		buf_addf(&b, ";\r\n\t%s=%s", r->method, r->value);
-		if (r->reason)
-			buf_addf(&b, " (%s)", r->reason);
-		if (r->props)
-			buf_addf(&b, " %s", r->props);
-	}
+	result_write(&b, k->facts.authserv_id, k->facts.results);
 	message_own(m, "Authentication-Results",
 		arena_str(&k->message, buf_str(&b)));
 	buf_free(&b);

@@ -1,0 +1,15 @@
+/*
+ * result.h - results of sender authentication as the header field that
+ * carries them, RFC 8601.
+ */
+#ifndef PLUG_RESULT_H
+#define PLUG_RESULT_H
+
+#include "base/buf.h"
+#include "plug/facts.h"
+
+/* Appends the value of an Authentication-Results field, one result a line. */
+void result_write(struct buf *out, const char *authserv_id,
+	const struct result *r);
+
+#endif
