@@ -15,6 +15,14 @@ mailroomd_LDADD = $(CORE_LIBS)
 mailroomd_LDFLAGS = $(AM_LDFLAGS) $(MFAPI_LDFLAGS)
 mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/cli_account.c core/proc/cli_config.c core/proc/cli_queue.c \
-	core/proc/cli_server.c
+	core/proc/cli_server.c core/proc/cli_milter.c
 mailroom_LDADD = $(CORE_LIBS)
 mailroom_LDFLAGS = $(AM_LDFLAGS) $(MFAPI_LDFLAGS)
+
+# A plugin of ours as a milter. libmilter stands before the library, whose
+# functions of the same names must stay out.
+bin_PROGRAMS += mailroom-milter
+mailroom_milter_SOURCES = core/proc/milter_export.c \
+	core/proc/milter_export.h core/proc/milter_talk.c \
+	core/proc/milter_edits.c
+mailroom_milter_LDADD = $(MILTER_LIBS) $(CORE_LIBS)

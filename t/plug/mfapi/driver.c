@@ -183,7 +183,7 @@ read_message(struct drive *d, struct str *in)
 	v = hooks_message(d->hooks);
 	show("message", &v);
 	d->facts.message = NULL;
-	if (v.kind != MR_TEMPFAIL && v.kind != MR_REJECT)
+	if (!v.reply.code && v.kind != MR_DISCARD)
 		print_message(d, m);
 	message_free(m);
 	return v;
