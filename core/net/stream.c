@@ -323,18 +323,6 @@ judge_line(struct str raw, struct str *line)
 		STREAM_LINE_BARE;
 }
 
-/* What stands behind a bare LF and is here already belongs to the same bad
- * line, up to its CR LF: it must not be taken for a command of its own. */
-static void
-drop_rest(struct stream *s)
-{
-	struct str have = buffered(s);
-	size_t end = str_find_str(have, STR("\r\n"));
-
-	if (end < have.len)
-		stream_consume(s, end + 2);
-}
-
 /* No line any more: the stream ended, if it did not fail before. */
 static enum stream_line
 lose_line(struct stream *s)
@@ -374,8 +362,6 @@ stream_line(struct stream *s, size_t max, struct str *line)
 			stream_consume(s, lf + 1);
 			if (lf + 1 > max + 2)
 				return STREAM_LINE_LONG;
-			if (lf == 0 || have.at[lf - 1] != '\r')
-				drop_rest(s);
 			return judge_line(str_sub(have, 0, lf + 1), line);
 		}
 		seen = have.len;

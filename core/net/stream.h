@@ -53,8 +53,7 @@ void stream_fail(struct stream *s, enum err_kind kind, const char *text);
 
 enum stream_line {
 	STREAM_LINE_OK,		/* ended by CR LF; *line is without it */
-	STREAM_LINE_BARE,	/* ended by a bare LF, or holds a bare CR; what
-				   came with it up to CR LF is gone too */
+	STREAM_LINE_BARE,	/* ended by a bare LF, or holds a bare CR */
 	STREAM_LINE_LONG,	/* more than max bytes; it was read to its end */
 	STREAM_LINE_FAILED,	/* sticky error or end of stream */
 };

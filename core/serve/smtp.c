@@ -279,7 +279,9 @@ read_and_run(struct smtp *k)
 	case STREAM_LINE_OK:
 		break;
 	case STREAM_LINE_BARE:
-		k->in_auth = false;
+		/* What comes behind a bare LF is another command to us and
+		 * none to a proxy in front: nobody may profit from that. */
+		k->quit = true;
 		return REPLY(500, "5.5.2",
 			"Lines must end in CR LF and hold no other CR or LF");
 	case STREAM_LINE_LONG:

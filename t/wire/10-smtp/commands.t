@@ -151,13 +151,13 @@ def test_nul_and_8bit(s):
 
 
 def test_bare_line_ends(s):
-    """bare LF and bare CR do not end a command"""
+    """bare LF and bare CR do not end a command, but the session"""
     for bad in (b"NOOP\nMAIL FROM:<a@b.test>\r\n", b"NOOP\rNOOP\r\n"):
         with s.line(ehlo="client.test") as c:
             c.send(bad)
             code, _ = c.reply()
             tap.ok(500 <= code < 560, "%r: %d" % (bad, code))
-            tap.eq(c.cmd("VRFY x"), 252, "replies out of step")
+            tap.ok(c.at_end(), "what came behind it was heard")
 
 
 def test_errors_limit(s):
