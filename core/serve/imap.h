@@ -127,9 +127,6 @@ struct imap_answer imap_expunge(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_copy(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_move(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_append(struct imap *k, struct imap_in *in, bool);
-/* "HIGHESTMODSEQ n" behind a removal, for who has enabled QRESYNC (RFC 7162
- * 3.2.7); NULL for others. In the command arena. */
-const char *imap_highest_code(struct imap *k);
 
 /* imap_name.c */
 /* A mailbox name as the client sent it (modified UTF-7, or UTF-8 once

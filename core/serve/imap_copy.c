@@ -103,7 +103,7 @@ copy(struct imap *k, struct copying *c, bool moves)
 	if (pairs != NULL)
 		stream_printf(&k->session->stream, "* OK [%s] Moved\r\n",
 			pairs);
-	return IMAP_ANSWER(IMAP_OK, imap_highest_code(k), "MOVE done");
+	return IMAP_ANSWER(IMAP_OK, NULL, "MOVE done");
 }
 
 static struct imap_answer

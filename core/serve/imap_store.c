@@ -273,20 +273,6 @@ imap_store(struct imap *k, struct imap_in *in, bool uid)
 
 /* -------------------------------------------------------------- EXPUNGE */
 
-const char *
-imap_highest_code(struct imap *k)
-{
-	const struct store *s = &k->house->store;
-	struct mr_error me = {{0}};
-	struct mr_mailbox m;
-
-	if (!(k->enabled & IMAP_QRESYNC) || s->op->mailbox_get(s->self,
-	    k->box->id, &m, &me) != MR_STORE_OK)
-		return NULL;
-	return arena_printf(&k->session->command, "HIGHESTMODSEQ %llu",
-		(unsigned long long)m.modseq);
-}
-
 struct imap_answer
 imap_expunge(struct imap *k, struct imap_in *in, bool uid)
 {
@@ -304,6 +290,6 @@ imap_expunge(struct imap *k, struct imap_in *in, bool uid)
 	if (!uid || n > 0)
 		code = s->op->expunge(s->self, k->box->id, range, n, 0, &me);
 	return code == MR_STORE_OK ?
-		IMAP_ANSWER(IMAP_OK, imap_highest_code(k), "EXPUNGE done") :
+		IMAP_ANSWER(IMAP_OK, NULL, "EXPUNGE done") :
 		imap_store_failed(k, code, &me);
 }
