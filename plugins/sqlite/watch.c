@@ -55,7 +55,7 @@ struct sq_watch {
 	bool has_thread;
 	pthread_t thread;
 	int in, stop;
-	char name[NAME_SIZE];
+	char name[NAME_SIZE];		/* set once, at open */
 	struct sq_db *db;
 	int64_t version;
 };
@@ -291,11 +291,7 @@ bind_in(struct sq_watch *w, struct mr_error *err)
 {
 	struct sockaddr_un a;
 	socklen_t size;
-	uint32_t random = 0;
 
-	if (getrandom(&random, sizeof random, 0) < 0)
-		random = (uint32_t)sq_clock_mono();
-	snprintf(w->name, sizeof w->name, "%d-%08x", (int)getpid(), random);
 	w->in = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	w->stop = eventfd(0, EFD_CLOEXEC);
 	size = address_of(w, w->name, &a);
@@ -343,7 +339,11 @@ sq_watch_new(struct sq *s, struct mr_error *err)
 {
 	struct sq_watch *w = sq_alloc(sizeof *w);
 	char *path = sq_printf("%s/hints", s->path);
+	uint32_t random = 0;
 
+	if (getrandom(&random, sizeof random, 0) < 0)
+		random = (uint32_t)sq_clock_mono();
+	snprintf(w->name, sizeof w->name, "%d-%08x", (int)getpid(), random);
 	w->sq = s;
 	w->in = w->stop = -1;
 	pthread_mutex_init(&w->lock, NULL);
@@ -378,7 +378,7 @@ sq_watch_free(struct sq_watch *w)
 			abort();	/* an eventfd takes it */
 		pthread_join(w->thread, NULL);
 	}
-	if (w->in >= 0)
+	if (w->in >= 0)		/* else it is not there */
 		unlinkat(w->folder, w->name, 0);
 	close_if_open(w->in);
 	close_if_open(w->stop);
