@@ -145,7 +145,7 @@ cpu_of_children(void)
 }
 
 static void
-report(double began)
+report(double began, double cpu)
 {
 	long n = shared->done, kept = n < LATENCIES ? n : LATENCIES;
 
@@ -155,7 +155,7 @@ report(double began)
 		(double)shared->latency[kept / 2] * 1e3,
 		(double)shared->latency[kept * 99 / 100] * 1e3,
 		(double)shared->latency[kept - 1] * 1e3,
-		cpu_of_children() * 1e6 / (double)n);
+		(cpu_of_children() - cpu) * 1e6 / (double)n);
 }
 
 static void
@@ -181,7 +181,7 @@ int
 main(int argc, char **argv)
 {
 	int threads, processes, i;
-	double seconds, began;
+	double seconds, began, cpu;
 
 	if (argc < 5)
 		return fprintf(stderr, "usage: store FOLDER PRODUCERS SECONDS "
@@ -199,6 +199,7 @@ main(int argc, char **argv)
 	mkdir(argv[1], 0700);
 	make_accounts(argv[1]);
 	sync();
+	cpu = cpu_of_children();
 	for (i = 0; i < processes; i++)
 		if (fork() == 0)
 			run_process(argv[1], threads * i / processes, threads *
@@ -211,6 +212,6 @@ main(int argc, char **argv)
 	shared->stop = 1;
 	for (i = 0; i < processes; i++)
 		wait(NULL);
-	report(began);
+	report(began, cpu);
 	return 0;
 }
