@@ -4,49 +4,51 @@
  * Names are kept in lower case, so that every look-up is exact. Passwords are
  * kept as yescrypt hashes only.
  */
-#include "sq.h"
+#include "engine.h"
 
 #include <crypt.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ADDRESS_MOST 320
-
-/* A lower-case copy on the caller's stack; false: too long or empty. */
 static bool
-lower(const char *in, char out[ADDRESS_MOST + 1])
+lower(const char *in, char out[SQ_ADDRESS_MOST + 1])
 {
-	size_t i;
-
-	for (i = 0; in[i] && i < ADDRESS_MOST; i++)
-		out[i] = in[i] >= 'A' && in[i] <= 'Z' ?
-			(char)(in[i] + 32) : in[i];
-	out[i] = '\0';
-	return i > 0 && !in[i];
+	return sq_lower((struct mr_str){in, strlen(in)}, out);
 }
 
-/* "user@domain" (or "@domain" for a catch-all) whose domain is served. */
+/* "user@domain" without quotes, or "@domain" where that is meant. */
+static bool
+is_address(const char *text, bool catch_all)
+{
+	const char *at = strchr(text, '@');
+
+	return at && at[1] && (at > text || catch_all) &&
+		!strchr(at + 1, '@') && !strpbrk(text, " <>\"\\(),;") &&
+		sq_is_text(text);
+}
+
 static int
 check_address(struct sq_db *db, const char *address, bool catch_all,
 	struct mr_error *err)
 {
-	const char *at = strrchr(address, '@');
+	const char *domain;
 	int64_t n;
 	int code;
 
-	if (!at || !at[1] || (at == address && !catch_all) ||
-		strpbrk(address, " <>\t\r\n"))
-		return sq_fail(err, MR_STORE_INVALID, "%s is no address like "
-			"user@example.org", address);
+	if (!is_address(address, catch_all))
+		return sq_fail(err, MR_STORE_INVALID, "%.60s is no address "
+			"like user@example.org", address);
+	domain = strchr(address, '@') + 1;
 	code = sq_number(db, err, &n, "SELECT 1 FROM domain WHERE name = ?",
-		"s", at + 1);
-	return code == MR_STORE_MISSING ? sq_fail(err, code, "the domain %s is "
-		"not served here; see `mailroom domain add`", at + 1) : code;
+		"s", domain);
+	return code == MR_STORE_MISSING ? sq_fail(err, code, "the domain "
+		"%.100s is not served here; see `mailroom domain add`",
+		domain) : code;
 }
 
 struct entry {
-	char name[ADDRESS_MOST + 1];
-	char target[ADDRESS_MOST + 1];
+	char name[SQ_ADDRESS_MOST + 1];
+	char target[SQ_ADDRESS_MOST + 1];
 	const char *hash;	/* or NULL */
 	int64_t quota;
 	int disabled;
@@ -95,13 +97,21 @@ run_domain_add(struct sq_tx *tx, void *arg, struct mr_error *err)
 		e->name);
 }
 
+static bool
+is_domain(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len <= 255 && name[0] != '.' && name[len - 1] != '.' &&
+		!strstr(name, "..") && !strpbrk(name, "@ <>/\"\\(),;");
+}
+
 int
 sq_domain_add(void *self, const char *domain, struct mr_error *err)
 {
 	struct entry e = {.quota = 0};
 
-	if (!lower(domain, e.name) || strpbrk(e.name, "@ <>/\t\r\n") ||
-		e.name[0] == '.' || strlen(e.name) > 255)
+	if (!lower(domain, e.name) || !is_domain(e.name))
 		return sq_fail(err, MR_STORE_INVALID, "%.60s is no domain like "
 			"example.org", domain);
 	return sq_write(self, run_domain_add, &e, err);
@@ -139,21 +149,30 @@ sq_domain_list(void *self, int (*each)(void *arg, const char *domain),
 
 /* -------------------------------------------------------------- accounts */
 
+static int
+check_password(const char *password, struct mr_error *err)
+{
+	if (!*password)
+		return sq_fail(err, MR_STORE_INVALID, "the password is empty");
+	if (strlen(password) >= CRYPT_MAX_PASSPHRASE_SIZE)
+		return sq_fail(err, MR_STORE_INVALID, "the password is longer "
+			"than %d bytes", CRYPT_MAX_PASSPHRASE_SIZE - 1);
+	return MR_STORE_OK;
+}
+
 /* malloc; NULL with err. Takes 0.1 s: on the caller's thread, not in the
  * change. */
 static char *
 hash_password(const char *password, struct mr_error *err)
 {
-	struct crypt_data *d = calloc(1, sizeof *d);
+	struct crypt_data *d = sq_alloc(sizeof *d);
 	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
 	char *hash, *out = NULL;
 
-	if (!d)
-		return NULL;
 	hash = crypt_gensalt_rn("$y$", 0, NULL, 0, setting, sizeof setting) ?
 		crypt_r(password, setting, d) : NULL;
 	if (hash && *hash != '*')
-		out = strdup(hash);
+		out = sq_printf("%s", hash);
 	else
 		sq_fail(err, MR_STORE_FAILED, "the password cannot be hashed");
 	explicit_bzero(d, sizeof *d);
@@ -217,8 +236,9 @@ sq_account_add(void *self, const char *name, const char *password,
 	if (!lower(name, e.name))
 		return sq_fail(err, MR_STORE_INVALID, "%.60s is no address",
 			name);
-	if (!*password)
-		return sq_fail(err, MR_STORE_INVALID, "the password is empty");
+	code = check_password(password, err);
+	if (code != MR_STORE_OK)
+		return code;
 	e.hash = hash = hash_password(password, err);
 	if (!hash)
 		return MR_STORE_FAILED;
@@ -254,9 +274,11 @@ sq_account_set(void *self, const char *name, const char *password,
 	char *hash = NULL;
 	int code;
 
-	if (!lower(name, e.name) || (password && !*password))
-		return sq_fail(err, MR_STORE_INVALID, password && !*password ?
-			"the password is empty" : "no such address");
+	if (!lower(name, e.name))
+		return sq_fail(err, MR_STORE_INVALID, "no such address");
+	code = password ? check_password(password, err) : MR_STORE_OK;
+	if (code != MR_STORE_OK)
+		return code;
 	if (password && !(hash = hash_password(password, err)))
 		return MR_STORE_FAILED;
 	e.hash = hash;
@@ -368,16 +390,14 @@ take_alias(const char *address, const char *target, struct entry *e,
 {
 	char *at;
 
-	if (!lower(address, e->name) || strlen(target) > ADDRESS_MOST)
+	if (!lower(address, e->name))
 		return sq_fail(err, MR_STORE_INVALID, "%.60s is no address",
 			address);
-	strcpy(e->target, target);
-	at = strrchr(e->target, '@');
-	if (!at || at == e->target || !at[1] ||
-		strpbrk(e->target, " <>\t\r\n"))
+	if (!is_address(target, false) || strlen(target) > SQ_ADDRESS_MOST)
 		return sq_fail(err, MR_STORE_INVALID, "%.60s is no address "
 			"like user@example.org", target);
-	for (at++; *at; at++)
+	strcpy(e->target, target);
+	for (at = strchr(e->target, '@'); *at; at++)
 		if (*at >= 'A' && *at <= 'Z')
 			*at = (char)(*at + 32);
 	return MR_STORE_OK;

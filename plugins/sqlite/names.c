@@ -1,5 +1,6 @@
 /*
- * names.c - accounts and mailboxes by name, and making mailboxes.
+ * names.c - accounts and mailboxes by name, what a name may be, and making
+ * mailboxes.
  *
  * Part of other changes: the functions here run on the writing thread inside
  * one, or on a reader's snapshot.
@@ -8,8 +9,6 @@
 
 #include <string.h>
 #include <strings.h>
-
-#define NAME_MOST 1000
 
 int
 sq_account_id(struct sq_db *db, const char *account, int64_t *id,
@@ -41,6 +40,17 @@ sq_mailbox_id(struct sq_db *db, int64_t account, const char *name,
 }
 
 int
+sq_mailbox_check(struct sq_db *db, int64_t mailbox, struct mr_error *err)
+{
+	int64_t n;
+	int code = sq_number(db, err, &n, "SELECT 1 FROM mailbox WHERE id = ?",
+		"i", mailbox);
+
+	return code == MR_STORE_MISSING ?
+		sq_fail(err, code, "there is no such mailbox") : code;
+}
+
+int
 sq_account_bytes(struct sq_db *db, int64_t account, uint64_t *bytes,
 	struct mr_error *err)
 {
@@ -68,24 +78,48 @@ utf8_length(const unsigned char *s)
 	return n;
 }
 
+bool
+sq_is_text(const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	size_t n;
+
+	for (; *s; s += n) {
+		n = utf8_length(s);
+		if (!n || *s < ' ' || *s == 127)
+			return false;
+	}
+	return true;
+}
+
+bool
+sq_lower(struct mr_str in, char out[SQ_ADDRESS_MOST + 1])
+{
+	size_t i;
+
+	if (!in.len || in.len > SQ_ADDRESS_MOST)
+		return false;
+	for (i = 0; i < in.len; i++)
+		out[i] = in.at[i] >= 'A' && in.at[i] <= 'Z' ?
+			(char)(in.at[i] + 32) : in.at[i];
+	out[i] = '\0';
+	return strlen(out) == in.len && sq_is_text(out);
+}
+
 int
 sq_check_name(const char *name, struct mr_error *err)
 {
-	const unsigned char *s = (const unsigned char *)name;
-	size_t len = strlen(name), n, i;
+	size_t len = strlen(name);
 
-	if (!len || len > NAME_MOST)
+	if (!len || len > SQ_NAME_MOST)
 		return sq_fail(err, MR_STORE_INVALID,
-			"a mailbox name has 1 to %d bytes", NAME_MOST);
+			"a mailbox name has 1 to %d bytes", SQ_NAME_MOST);
 	if (name[0] == '/' || name[len - 1] == '/' || strstr(name, "//"))
 		return sq_fail(err, MR_STORE_INVALID,
 			"a level of the mailbox name is empty");
-	for (i = 0; i < len; i += n) {
-		n = utf8_length(s + i);
-		if (!n || s[i] < ' ' || s[i] == 127)
-			return sq_fail(err, MR_STORE_INVALID, "a mailbox name "
-				"is UTF-8 without control characters");
-	}
+	if (!sq_is_text(name))
+		return sq_fail(err, MR_STORE_INVALID, "a mailbox name is UTF-8 "
+			"without control characters");
 	return MR_STORE_OK;
 }
 
@@ -126,7 +160,7 @@ int
 sq_mailbox_make(struct sq_tx *tx, int64_t account, const char *name,
 	uint32_t special, int64_t *id, struct mr_error *err)
 {
-	char part[NAME_MOST + 1];
+	char part[SQ_NAME_MOST + 1];
 	const char *at;
 	int code;
 

@@ -126,8 +126,17 @@ int sq_move_all(struct sq_tx *tx, int64_t from, int64_t to,
 /* Bytes in all mailboxes of an account. */
 int sq_account_bytes(struct sq_db *db, int64_t account, uint64_t *bytes,
 	struct mr_error *err);
+/* MISSING with err filled unless there is such a mailbox. */
+int sq_mailbox_check(struct sq_db *db, int64_t mailbox, struct mr_error *err);
+/* UTF-8 without control characters. */
+bool sq_is_text(const char *text);
+/* An address, or a domain, in lower-case ASCII as the directory keeps it;
+ * false: empty, too long, or not text. */
+#define SQ_ADDRESS_MOST 320
+bool sq_lower(struct mr_str in, char out[SQ_ADDRESS_MOST + 1]);
 /* INVALID with err filled unless it is a mailbox name we keep: UTF-8 without
- * control characters, levels not empty, at most 1,000 bytes. */
+ * control characters, levels not empty, at most SQ_NAME_MOST bytes. */
+#define SQ_NAME_MOST 1000
 int sq_check_name(const char *name, struct mr_error *err);
 
 /* ------------------------------------------------------- the tables */
