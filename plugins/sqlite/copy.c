@@ -114,6 +114,8 @@ run_copy(struct sq_tx *tx, void *arg, struct mr_error *err)
 	int code = find_target(tx->db, c->to, &t, err);
 
 	if (code == MR_STORE_OK)
+		code = sq_mailbox_check(tx->db, c->from, err);
+	if (code == MR_STORE_OK)
 		code = rows_gather(tx->db, c->from, c->range, c->n, 0,
 			&c->rows, err);
 	if (code != MR_STORE_OK)

@@ -2,7 +2,9 @@
  * entries.c - the messages of a mailbox, read: UIDs, rows, what vanished.
  * Callers' threads, each on one snapshot.
  */
-#include "sq.h"
+#include "rows.h"
+
+#include <stdlib.h>
 
 /* Gives maximal runs of ascending UIDs on. */
 struct runs {
@@ -34,10 +36,11 @@ runs_end(struct runs *r)
 	return r->run.first ? r->each(r->arg, r->run) : 0;
 }
 
-/* Two columns of each row are a range; code of the walk. */
+/* Two columns of each row are a range; code of the walk. A statement that
+ * could not be made fails when it is stepped. */
 static int
 walk_runs(struct sq_db *db, sqlite3_stmt *st, struct runs *r,
-	const char *doing, struct mr_error *err)
+	struct mr_error *err)
 {
 	int step, stop = 0;
 
@@ -45,7 +48,7 @@ walk_runs(struct sq_db *db, sqlite3_stmt *st, struct runs *r,
 		stop = runs_add(r, (uint32_t)sqlite3_column_int64(st, 0),
 			(uint32_t)sqlite3_column_int64(st, 1));
 	if (!stop && step != SQLITE_DONE) {
-		stop = sq_fail_db(err, db, doing);
+		stop = sq_fail_db(err, db, "reading UIDs");
 		sqlite3_reset(st);
 		return stop;
 	}
@@ -70,7 +73,9 @@ sq_uids(void *self, int64_t mailbox,
 	st = sq_sql(db, "SELECT uid, uid FROM entry WHERE mailbox = ?"
 		" ORDER BY uid");
 	sq_bind(st, "i", mailbox);
-	code = walk_runs(db, st, &r, "reading UIDs", err);
+	code = sq_mailbox_check(db, mailbox, err);
+	if (code == MR_STORE_OK)
+		code = walk_runs(db, st, &r, err);
 	sq_read_end(self, db);
 	return code;
 }
@@ -90,7 +95,9 @@ sq_vanished(void *self, int64_t mailbox, uint64_t since,
 	st = sq_sql(db, "SELECT first, last FROM vanished WHERE mailbox = ?"
 		" AND modseq > ? ORDER BY first");
 	sq_bind(st, "ii", mailbox, (int64_t)since);
-	code = walk_runs(db, st, &r, "reading what vanished", err);
+	code = sq_mailbox_check(db, mailbox, err);
+	if (code == MR_STORE_OK)
+		code = walk_runs(db, st, &r, err);
 	sq_read_end(self, db);
 	return code;
 }
@@ -165,20 +172,19 @@ sq_scan(void *self, int64_t mailbox, const struct mr_range *range, size_t n,
 	int (*each)(void *arg, const struct mr_row *row), void *arg,
 	struct mr_error *err)
 {
-	static const struct mr_range all = {1, UINT32_MAX};
 	struct scan s = {.want = want, .each = each, .arg = arg};
 	struct sq_db *db = sq_read(self, err);
-	int code = MR_STORE_OK;
+	struct mr_range *ordered;
 	size_t i;
+	int code;
 
 	if (!db)
 		return MR_STORE_FAILED;
-	if (!n) {
-		range = &all;
-		n = 1;
-	}
+	code = sq_mailbox_check(db, mailbox, err);
+	n = rows_ranges(range, n, &ordered);
 	for (i = 0; i < n && code == MR_STORE_OK; i++)
-		code = scan_range(db, &s, mailbox, range[i], since, err);
+		code = scan_range(db, &s, mailbox, ordered[i], since, err);
+	free(ordered);
 	sq_read_end(self, db);
 	return code;
 }

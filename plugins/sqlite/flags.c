@@ -3,6 +3,7 @@
  * changed, on the writing thread; the caller's callbacks run afterwards on
  * the caller's.
  */
+#include "engine.h"
 #include "rows.h"
 
 #include <stdlib.h>
@@ -56,11 +57,9 @@ append_word(char *out, const char *word, size_t len)
 static char *
 combine(const char *a, const char *b, bool join)
 {
-	char *out = calloc(1, strlen(a) + strlen(b) + 2);
+	char *out = sq_alloc(strlen(a) + strlen(b) + 2);
 	size_t n;
 
-	if (!out)
-		abort();
 	for (; (n = next_word(&a)) != 0; a += n)
 		if (!has_word(out, a, n) && (join || !has_word(b, a, n)))
 			append_word(out, a, n);
@@ -68,6 +67,18 @@ combine(const char *a, const char *b, bool join)
 		if (!has_word(out, b, n))
 			append_word(out, b, n);
 	return out;
+}
+
+/* Order and case do not matter. */
+static bool
+is_same_set(const char *a, const char *b)
+{
+	char *left = combine(a, b, false), *right = combine(b, a, false);
+	bool same = !*left && !*right;
+
+	free(left);
+	free(right);
+	return same;
 }
 
 static char *
@@ -99,7 +110,8 @@ change_one(struct sq_tx *tx, struct flags_change *c, const struct entry *e,
 	char *keywords = new_keywords(c->what, old);
 	int code = MR_STORE_OK;
 
-	if (flags != e->flags || strcmp(keywords, old)) {
+	if (flags != e->flags || (strcmp(keywords, old) &&
+		!is_same_set(keywords, old))) {
 		code = sq_run(tx->db, err, "UPDATE entry SET flags = ?,"
 			" keywords = ?, modseq = ? WHERE mailbox = ?"
 			" AND uid = ?", "isiii", (int64_t)flags,
@@ -118,7 +130,7 @@ run_flags(struct sq_tx *tx, void *arg, struct mr_error *err)
 {
 	struct flags_change *c = arg;
 	uint64_t limit = c->what->unchanged_since;
-	int64_t modseq, unseen = 0;
+	int64_t modseq = 1, unseen = 0;
 	struct rows r = {NULL, 0, 0};
 	size_t i;
 	int code = rows_next_modseq(tx->db, c->mailbox, &modseq, err);
@@ -127,7 +139,7 @@ run_flags(struct sq_tx *tx, void *arg, struct mr_error *err)
 		code = rows_gather(tx->db, c->mailbox, c->range, c->n, 0, &r,
 			err);
 	c->modseq = 0;
-	c->failed = limit && r.n ? calloc(r.n, sizeof *c->failed) : NULL;
+	c->failed = limit ? sq_alloc(r.n * sizeof *c->failed) : NULL;
 	for (i = 0; i < r.n && code == MR_STORE_OK; i++) {
 		if (limit && r.item[i].modseq > limit)
 			c->failed[c->n_failed++] = r.item[i].uid;
@@ -177,10 +189,12 @@ static int
 run_expunge(struct sq_tx *tx, void *arg, struct mr_error *err)
 {
 	const struct expunge *x = arg;
-	struct rows r;
-	int code = rows_gather(tx->db, x->mailbox, x->range, x->n, x->mask, &r,
-		err);
+	struct rows r = {NULL, 0, 0};
+	int code = sq_mailbox_check(tx->db, x->mailbox, err);
 
+	if (code == MR_STORE_OK)
+		code = rows_gather(tx->db, x->mailbox, x->range, x->n,
+			x->mask, &r, err);
 	if (code == MR_STORE_OK)
 		code = rows_remove(tx, x->mailbox, &r, true, err);
 	rows_free(&r);

@@ -1,6 +1,6 @@
 /*
  * rows.c - gathering entries and taking them out of a mailbox. The writing
- * thread, inside a change.
+ * thread, inside a change; rows_ranges is anybody's.
  */
 #include "rows.h"
 
@@ -42,64 +42,61 @@ take(struct rows *r, sqlite3_stmt *st)
 }
 
 static int
-by_uid(const void *a, const void *b)
+by_first(const void *a, const void *b)
 {
-	const struct entry *x = a, *y = b;
+	const struct mr_range *x = a, *y = b;
 
-	return x->uid < y->uid ? -1 : x->uid > y->uid;
+	return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* Ranges may come in any order and overlap. */
-static void
-put_in_order(struct rows *r)
+size_t
+rows_ranges(const struct mr_range *range, size_t n, struct mr_range **out)
 {
-	size_t i, n = 0;
+	static const struct mr_range all = {1, UINT32_MAX};
+	struct mr_range *r = grown(NULL, (n ? n : 1) * sizeof *r);
+	size_t i, used = 0;
 
-	for (i = 1; i < r->n && r->item[i - 1].uid < r->item[i].uid; i++)
-		;
-	if (i >= r->n)
-		return;
-	qsort(r->item, r->n, sizeof *r->item, by_uid);
-	for (i = 0; i < r->n; i++) {
-		if (n && r->item[n - 1].uid == r->item[i].uid)
-			free(r->item[i].keywords);
-		else
-			r->item[n++] = r->item[i];
+	memcpy(r, n ? range : &all, (n ? n : 1) * sizeof *r);
+	qsort(r, n, sizeof *r, by_first);
+	for (i = 0; i < (n ? n : 1); i++) {
+		if (used && r[i].first <= (uint64_t)r[used - 1].last + 1) {
+			if (r[i].last > r[used - 1].last)
+				r[used - 1].last = r[i].last;
+		} else if (r[i].first <= r[i].last) {
+			r[used++] = r[i];
+		}
 	}
-	r->n = n;
+	*out = r;
+	return used;
 }
 
 int
 rows_gather(struct sq_db *db, int64_t mailbox, const struct mr_range *range,
 	size_t n, uint32_t mask, struct rows *out, struct mr_error *err)
 {
-	static const struct mr_range all = {1, UINT32_MAX};
 	sqlite3_stmt *st = sq_sql(db, "SELECT uid, flags, modseq, message,"
 		" length, received_ms, keywords FROM entry WHERE mailbox = ?"
 		" AND uid BETWEEN ? AND ? AND flags & ?4 = ?4 ORDER BY uid");
 	int step = SQLITE_DONE;
+	struct mr_range *ordered;
 	size_t i;
 
 	*out = (struct rows){NULL, 0, 0};
-	if (!n) {
-		range = &all;
-		n = 1;
-	}
+	n = rows_ranges(range, n, &ordered);
 	for (i = 0; i < n && step == SQLITE_DONE; i++) {
-		sq_bind(st, "iiii", mailbox, (int64_t)range[i].first,
-			(int64_t)range[i].last, (int64_t)mask);
+		sq_bind(st, "iiii", mailbox, (int64_t)ordered[i].first,
+			(int64_t)ordered[i].last, (int64_t)mask);
 		while ((step = sqlite3_step(st)) == SQLITE_ROW)
 			take(out, st);
 		if (step == SQLITE_DONE)
 			sqlite3_reset(st);
 	}
-	if (step != SQLITE_DONE) {
-		step = sq_fail_db(err, db, "reading messages");
-		sqlite3_reset(st);
-		return step;
-	}
-	put_in_order(out);
-	return MR_STORE_OK;
+	free(ordered);
+	if (step == SQLITE_DONE)
+		return MR_STORE_OK;
+	step = sq_fail_db(err, db, "reading messages");
+	sqlite3_reset(st);
+	return step;
 }
 
 void
@@ -161,7 +158,7 @@ int
 rows_remove(struct sq_tx *tx, int64_t mailbox, const struct rows *r,
 	bool drop, struct mr_error *err)
 {
-	int64_t modseq, unseen = 0, bytes = 0;
+	int64_t modseq = 0, unseen = 0, bytes = 0;
 	size_t i;
 	int code;
 

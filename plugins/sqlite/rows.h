@@ -1,6 +1,7 @@
 /*
  * rows.h - entries gathered for a change: which they are, and what changing
- * them does to the mailbox's counters. For rows.c, change.c and copy.c.
+ * them does to the mailbox's counters. Used by
+ * flags.c, copy.c and entries.c.
  */
 #ifndef SQLITE_ROWS_H
 #define SQLITE_ROWS_H
@@ -19,6 +20,10 @@ struct rows {			/* ascending by UID, each once */
 	size_t n, room;
 };
 
+/* A copy of the ranges in order, those that touch made one; n 0: one that is
+ * all. How many; free *out. */
+size_t rows_ranges(const struct mr_range *range, size_t n,
+	struct mr_range **out);
 /* Entries of the ranges (n 0: all) that have all flags of `mask`. */
 int rows_gather(struct sq_db *db, int64_t mailbox,
 	const struct mr_range *range, size_t n, uint32_t mask,
