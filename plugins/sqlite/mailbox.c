@@ -8,7 +8,9 @@
 #include <strings.h>
 
 #define COLUMNS " m.id, m.name, m.special, m.uidvalidity, m.uidnext," \
-	" m.modseq, m.messages, m.unseen, m.bytes, m.recent_uid "
+	" m.modseq, m.messages, m.unseen, m.bytes, m.recent_uid," \
+	" EXISTS (SELECT 1 FROM subscription s WHERE s.account = m.account" \
+	" AND s.name = m.name) "
 
 static void
 take_row(sqlite3_stmt *st, struct mr_mailbox *m)
@@ -24,10 +26,11 @@ take_row(sqlite3_stmt *st, struct mr_mailbox *m)
 		.unseen = (uint32_t)sqlite3_column_int64(st, 7),
 		.bytes = (uint64_t)sqlite3_column_int64(st, 8),
 		.recent_uid = (uint32_t)sqlite3_column_int64(st, 9),
+		.subscribed = sqlite3_column_int(st, 10),
 	};
 }
 
-/* One row of a statement whose first columns are COLUMNS. */
+/* The one row of a statement for COLUMNS. */
 static int
 one_row(struct sq_db *db, sqlite3_stmt *st, struct mr_mailbox *out,
 	struct mr_error *err)
@@ -91,26 +94,23 @@ sq_mailbox_list(void *self, const char *account,
 	struct mr_error *err)
 {
 	struct sq_db *db = sq_read(self, err);
+	int step = SQLITE_DONE, code;
 	struct mr_mailbox m;
 	sqlite3_stmt *st;
-	int64_t id;
-	int code;
+	int64_t id = 0;
 
 	if (!db)
 		return MR_STORE_FAILED;
 	code = sq_account_id(db, account, &id, err);
-	st = sq_sql(db, "SELECT" COLUMNS ", s.name IS NOT NULL FROM mailbox m"
-		" LEFT JOIN subscription s ON s.account = m.account"
-		" AND s.name = m.name WHERE m.account = ?"
+	st = sq_sql(db, "SELECT" COLUMNS "FROM mailbox m WHERE m.account = ?"
 		" ORDER BY m.name <> 'INBOX', m.name");
 	sq_bind(st, "i", id);
-	while (code == MR_STORE_OK && sqlite3_step(st) == SQLITE_ROW) {
+	while (code == MR_STORE_OK && (step = sqlite3_step(st)) == SQLITE_ROW) {
 		take_row(st, &m);
-		m.subscribed = sqlite3_column_int(st, 10);
 		if (each(arg, &m))
 			code = MR_STORE_STOPPED;
 	}
-	if (sqlite3_reset(st) != SQLITE_OK && code == MR_STORE_OK)
+	if (code == MR_STORE_OK && step != SQLITE_DONE)
 		code = sq_fail_db(err, db, "listing mailboxes");
 	sq_read_end(self, db);
 	return code;
@@ -149,14 +149,15 @@ sq_mailbox_create(void *self, const char *account, const char *name,
 	return sq_write(self, run_create, &c, err);
 }
 
-/* Mailboxes below a name, without the pattern language of LIKE. */
+/* Mailboxes below ?2, without the pattern language of LIKE. */
+#define BELOW " substr(name, 1, length(?2) + 1) = ?2 || '/'"
+
 static int
 count_children(struct sq_db *db, int64_t account, const char *name,
 	int64_t *n, struct mr_error *err)
 {
 	return sq_number(db, err, n, "SELECT count(*) FROM mailbox"
-		" WHERE account = ?1 AND substr(name, 1, length(?2) + 1)"
-		" = ?2 || '/'", "is", account, name);
+		" WHERE account = ?1 AND" BELOW, "is", account, name);
 }
 
 static int
@@ -202,8 +203,25 @@ empty_inbox(struct sq_tx *tx, int64_t account, int64_t inbox, const char *to,
 	return sq_move_all(tx, inbox, id, err);
 }
 
-/* The new name is given a fresh UIDVALIDITY by nobody: RFC 3501 lets UIDs go
- * along with the mailbox. Parents of the new name are made. */
+/* Names below stay as short as sq_check_name wants them. */
+static int
+check_children(struct sq_db *db, int64_t account, const char *from,
+	const char *to, struct mr_error *err)
+{
+	int64_t longest;
+	int code = sq_number(db, err, &longest, "SELECT coalesce(max(length("
+		"CAST(name AS BLOB))), 0) FROM mailbox WHERE account = ?1 AND"
+		BELOW, "is", account, from);
+
+	if (code == MR_STORE_OK && longest && longest + (int64_t)strlen(to) -
+		(int64_t)strlen(from) > SQ_NAME_MOST)
+		code = sq_fail(err, MR_STORE_INVALID,
+			"the names below it would become too long");
+	return code;
+}
+
+/* UIDs and UIDVALIDITY go along with the mailbox: both names never had it
+ * with other messages. */
 static int
 rename_tree(struct sq_tx *tx, int64_t account, const char *from,
 	const char *to, struct mr_error *err)
@@ -212,6 +230,8 @@ rename_tree(struct sq_tx *tx, int64_t account, const char *from,
 	int code = sq_mailbox_id(tx->db, account, from, &id, err);
 
 	if (code == MR_STORE_OK)
+		code = check_children(tx->db, account, from, to, err);
+	if (code == MR_STORE_OK)
 		code = sq_mailbox_make(tx, account, to, 0, &made, err);
 	if (code == MR_STORE_OK)	/* only its parents were wanted */
 		code = sq_run(tx->db, err, "DELETE FROM mailbox WHERE id = ?",
@@ -219,10 +239,21 @@ rename_tree(struct sq_tx *tx, int64_t account, const char *from,
 	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "UPDATE mailbox SET name = ?3 ||"
 			" substr(name, length(?2) + 1) WHERE account = ?1 AND"
-			" (name = ?2 OR substr(name, 1, length(?2) + 1) ="
-			" ?2 || '/')", "iss", account, from, to);
-	sq_changed(tx, MR_CHANGE_MAILBOX, id, 0);
+			" (name = ?2 OR" BELOW ")", "iss", account, from, to);
+	if (code == MR_STORE_OK)
+		sq_changed(tx, MR_CHANGE_MAILBOX, id, 0);
 	return code;
+}
+
+static int
+rename_inbox(struct sq_tx *tx, int64_t account, const char *to,
+	struct mr_error *err)
+{
+	int64_t inbox;
+	int code = sq_mailbox_id(tx->db, account, "INBOX", &inbox, err);
+
+	return code == MR_STORE_OK ?
+		empty_inbox(tx, account, inbox, to, err) : code;
 }
 
 static int
@@ -230,21 +261,19 @@ run_rename(struct sq_tx *tx, void *arg, struct mr_error *err)
 {
 	const struct change *c = arg;
 	size_t len = strlen(c->name);
-	int64_t account, inbox;
+	int64_t account;
 	int code = sq_account_id(tx->db, c->account, &account, err);
 
 	if (code == MR_STORE_OK)
 		code = sq_check_name(c->to, err);
 	if (code != MR_STORE_OK)
 		return code;
+	if (!strcasecmp(c->name, "INBOX"))
+		return rename_inbox(tx, account, c->to, err);
 	if (!strncmp(c->to, c->name, len) && c->to[len] == '/')
 		return sq_fail(err, MR_STORE_INVALID,
 			"a mailbox cannot move below itself");
-	if (strcasecmp(c->name, "INBOX"))
-		return rename_tree(tx, account, c->name, c->to, err);
-	code = sq_mailbox_id(tx->db, account, "INBOX", &inbox, err);
-	return code == MR_STORE_OK ?
-		empty_inbox(tx, account, inbox, c->to, err) : code;
+	return rename_tree(tx, account, c->name, c->to, err);
 }
 
 int
@@ -290,9 +319,9 @@ sq_subscriptions(void *self, const char *account,
 	struct mr_error *err)
 {
 	struct sq_db *db = sq_read(self, err);
+	int step = SQLITE_DONE, code;
 	sqlite3_stmt *st;
-	int64_t id;
-	int code;
+	int64_t id = 0;
 
 	if (!db)
 		return MR_STORE_FAILED;
@@ -300,10 +329,10 @@ sq_subscriptions(void *self, const char *account,
 	st = sq_sql(db, "SELECT name FROM subscription WHERE account = ?"
 		" ORDER BY name <> 'INBOX', name");
 	sq_bind(st, "i", id);
-	while (code == MR_STORE_OK && sqlite3_step(st) == SQLITE_ROW)
+	while (code == MR_STORE_OK && (step = sqlite3_step(st)) == SQLITE_ROW)
 		if (each(arg, sq_text(st, 0)))
 			code = MR_STORE_STOPPED;
-	if (sqlite3_reset(st) != SQLITE_OK && code == MR_STORE_OK)
+	if (code == MR_STORE_OK && step != SQLITE_DONE)
 		code = sq_fail_db(err, db, "listing subscriptions");
 	sq_read_end(self, db);
 	return code;
