@@ -3,10 +3,10 @@
  *
  * A check costs 0.1 s and 16 MiB, so at most CRYPTS_MOST run at once, and a
  * login that was right is remembered by a keyed digest: it holds while the
- * stored hash is the same, in this process, for the last LOGINS that came.
- * A login that does not exist costs what a wrong password costs.
+ * stored hash is the same, in this process, for LOGIN_MS, and there is room
+ * for LOGINS. A login that does not exist costs what a wrong password costs.
  */
-#include "sq.h"
+#include "engine.h"
 
 #include <crypt.h>
 #include <openssl/crypto.h>
@@ -20,7 +20,8 @@
 #define LOGINS 1024
 #define CRYPTS_MOST 2
 #define HASH_MOST 512
-#define NAME_MOST 320
+#define PASSWORD_MOST 1024	/* longer ones are not remembered */
+#define LOGIN_MS 600000
 
 /* A hash of nobody's password. */
 static const char nobody[] = "$y$j9T$lwHldnbTvQPzPqFgvdqOe0$"
@@ -28,7 +29,7 @@ static const char nobody[] = "$y$j9T$lwHldnbTvQPzPqFgvdqOe0$"
 
 struct seen {
 	unsigned char mac[32];	/* of login, password and stored hash */
-	bool used;
+	int64_t until;		/* by the monotonic clock */
 };
 
 struct sq_logins {
@@ -42,9 +43,9 @@ struct sq_logins {
 struct sq_logins *
 sq_logins_new(void)
 {
-	struct sq_logins *l = calloc(1, sizeof *l);
+	struct sq_logins *l = sq_alloc(sizeof *l);
 
-	if (!l || RAND_bytes(l->key, sizeof l->key) != 1)
+	if (RAND_bytes(l->key, sizeof l->key) != 1)
 		abort();
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->crypt_free, NULL);
@@ -66,7 +67,7 @@ static bool
 make_mac(const struct sq_logins *l, const char *name, struct mr_str password,
 	const char *hash, unsigned char out[32])
 {
-	unsigned char text[NAME_MOST + HASH_MOST + 4096];
+	unsigned char text[SQ_ADDRESS_MOST + HASH_MOST + PASSWORD_MOST];
 	size_t n = strlen(name) + 1, h = strlen(hash) + 1;
 	bool good = n + h + password.len <= sizeof text;
 
@@ -94,7 +95,8 @@ is_seen(struct sq_logins *l, const unsigned char mac[32])
 	bool same;
 
 	pthread_mutex_lock(&l->lock);
-	same = s->used && CRYPTO_memcmp(s->mac, mac, sizeof s->mac) == 0;
+	same = s->until > sq_clock_mono() &&
+		CRYPTO_memcmp(s->mac, mac, sizeof s->mac) == 0;
 	pthread_mutex_unlock(&l->lock);
 	return same;
 }
@@ -106,34 +108,49 @@ remember(struct sq_logins *l, const unsigned char mac[32])
 
 	pthread_mutex_lock(&l->lock);
 	memcpy(s->mac, mac, sizeof s->mac);
-	s->used = true;
+	s->until = sq_clock_mono() + LOGIN_MS;
 	pthread_mutex_unlock(&l->lock);
 }
 
 /* ------------------------------------------------------------- one check */
 
-static bool
-matches(struct sq_logins *l, struct mr_str password, const char *hash)
+static void
+crypt_begin(struct sq_logins *l)
 {
-	struct crypt_data *d = calloc(1, sizeof *d);
-	char *text = calloc(1, password.len + 1), *got;
-	bool same = false;
-
-	if (!d || !text)
-		abort();
-	memcpy(text, password.at, password.len);
 	pthread_mutex_lock(&l->lock);
 	while (l->crypts == CRYPTS_MOST)
 		pthread_cond_wait(&l->crypt_free, &l->lock);
 	l->crypts++;
 	pthread_mutex_unlock(&l->lock);
-	got = crypt_r(text, hash, d);
-	if (got && *got != '*' && strlen(got) == strlen(hash))
-		same = CRYPTO_memcmp(got, hash, strlen(hash)) == 0;
+}
+
+static void
+crypt_end(struct sq_logins *l)
+{
 	pthread_mutex_lock(&l->lock);
 	l->crypts--;
 	pthread_cond_signal(&l->crypt_free);
 	pthread_mutex_unlock(&l->lock);
+}
+
+/* A hash that crypt(3) does not know ("!" locks an account) matches nothing
+ * and costs the same. */
+static bool
+matches(struct sq_logins *l, struct mr_str password, const char *hash)
+{
+	struct crypt_data *d = sq_alloc(sizeof *d);
+	char *text = sq_alloc(password.len + 1), *got;
+	bool same = false;
+
+	if (password.len)
+		memcpy(text, password.at, password.len);
+	crypt_begin(l);
+	got = crypt_r(text, hash, d);
+	if (!got || *got == '*')
+		crypt_r(text, nobody, d);
+	else if (strlen(got) == strlen(hash))
+		same = CRYPTO_memcmp(got, hash, strlen(hash)) == 0;
+	crypt_end(l);
 	OPENSSL_cleanse(text, password.len);
 	OPENSSL_cleanse(d, sizeof *d);
 	free(text);
@@ -141,46 +158,51 @@ matches(struct sq_logins *l, struct mr_str password, const char *hash)
 	return same;
 }
 
-/* OK with the stored hash, MISSING, or trouble. */
-static int
-find_account(struct sq *s, const char *name, char hash[HASH_MOST],
-	bool *disabled)
-{
-	struct mr_error err;
-	struct sq_db *db = sq_read(s, &err);
-	int step, code = MR_STORE_FAILED;
-	sqlite3_stmt *st;
+struct found {
+	char hash[HASH_MOST];	/* "": there is no such account */
+	bool disabled;
+	bool served;		/* its domain is one of ours */
+};
 
-	if (!db)
-		return MR_STORE_FAILED;
-	st = sq_sql(db, "SELECT password, disabled FROM account"
+static int
+read_account(struct sq_db *db, const char *name, struct found *out)
+{
+	sqlite3_stmt *st = sq_sql(db, "SELECT password, disabled FROM account"
 		" WHERE name = ?");
+	int step;
+
 	sq_bind(st, "s", name);
 	step = st ? sqlite3_step(st) : SQLITE_ERROR;
 	if (step == SQLITE_ROW) {
-		snprintf(hash, HASH_MOST, "%s", sq_text(st, 0));
-		*disabled = sqlite3_column_int(st, 1);
-		code = MR_STORE_OK;
-	} else if (step == SQLITE_DONE) {
-		code = MR_STORE_MISSING;
+		snprintf(out->hash, sizeof out->hash, "%s", sq_text(st, 0));
+		out->disabled = sqlite3_column_int(st, 1);
 	}
 	sqlite3_reset(st);
-	sq_read_end(s, db);
-	return code;
+	return step == SQLITE_ROW || step == SQLITE_DONE ? MR_STORE_OK :
+		MR_STORE_FAILED;
 }
 
-static bool
-lower(struct mr_str in, char out[NAME_MOST + 1])
+/* Not finding anything is OK. */
+static int
+find_account(struct sq *s, const char *name, struct found *out)
 {
-	size_t i;
+	const char *at = strrchr(name, '@');
+	struct sq_db *db;
+	int64_t n;
+	int code;
 
-	if (!in.len || in.len > NAME_MOST)
-		return false;
-	for (i = 0; i < in.len; i++)
-		out[i] = in.at[i] >= 'A' && in.at[i] <= 'Z' ?
-			(char)(in.at[i] + 32) : in.at[i];
-	out[i] = '\0';
-	return strlen(out) == in.len;
+	if (!at)
+		return MR_STORE_OK;
+	db = sq_read(s, NULL);
+	if (!db)
+		return MR_STORE_FAILED;
+	code = read_account(db, name, out);
+	if (code == MR_STORE_OK)
+		code = sq_number(db, NULL, &n, "SELECT 1 FROM domain"
+			" WHERE name = ?", "s", at + 1);
+	sq_read_end(s, db);
+	out->served = code == MR_STORE_OK;
+	return code == MR_STORE_MISSING ? MR_STORE_OK : code;
 }
 
 static enum mr_auth_answer
@@ -205,22 +227,25 @@ verify(void *self, struct mr_str login, struct mr_str password,
 	const char *service, char *account, size_t account_size)
 {
 	struct sq *s = self;
-	char name[NAME_MOST + 1], hash[HASH_MOST];
-	bool disabled = false;
+	char name[SQ_ADDRESS_MOST + 1];
+	struct found f = {.served = false};
 	enum mr_auth_answer answer;
-	int code = lower(login, name) ?
-		find_account(s, name, hash, &disabled) : MR_STORE_MISSING;
 
 	(void)service;
-	if (code == MR_STORE_MISSING) {
-		matches(s->logins, password, nobody);
-		return MR_AUTH_UNKNOWN;
-	}
-	if (code != MR_STORE_OK || strlen(name) >= account_size)
+	if (sq_lower(login, name) &&
+		find_account(s, name, &f) != MR_STORE_OK)
 		return MR_AUTH_TEMPFAIL;
-	answer = check(s, name, password, hash);
-	if (answer != MR_AUTH_OK || disabled)
+	/* crypt(3) would not see what stands behind a NUL. */
+	if (!*f.hash || (password.len &&
+		memchr(password.at, 0, password.len))) {
+		matches(s->logins, password, nobody);
+		return f.served ? MR_AUTH_DENIED : MR_AUTH_UNKNOWN;
+	}
+	answer = check(s, name, password, f.hash);
+	if (answer != MR_AUTH_OK || f.disabled)
 		return MR_AUTH_DENIED;
+	if (strlen(name) >= account_size)
+		return MR_AUTH_TEMPFAIL;
 	strcpy(account, name);
 	return MR_AUTH_OK;
 }
