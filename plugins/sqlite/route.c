@@ -2,44 +2,60 @@
  * route.c - where an address leads, by the directory.
  *
  * In this order: the account of that name; aliases of that name; both again
- * without the tag (user+tag); the catch-all of the domain; postmaster, whom
- * every domain has. Aliases may lead to aliases, DEPTH_MOST deep; what is met
- * a second time is passed over, so loops end.
+ * without the tag (user+tag); postmaster, whom every domain has; the catch-all
+ * of the domain. Aliases may lead to aliases; what is met a second time is
+ * passed over, so loops end. More than DEPTH_MOST or NAMES_MOST is trouble of
+ * ours, answered by TEMPFAIL: nobody is left out in silence.
  */
-#include "sq.h"
+#include "engine.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define ADDRESS_MOST 320
 #define DEPTH_MOST 10
-#define TARGETS_MOST 1000
+#define NAMES_MOST 1000
+
+struct names {
+	char **item;
+	size_t n;
+};
 
 struct search {
 	struct sq *sq;
 	struct sq_db *db;
 	uint64_t size;
+	bool any_size;		/* quotas do not matter */
 	void (*add)(void *arg, const struct mr_target *t);
 	void *arg;
-	char **met;		/* addresses that were looked at */
-	size_t n_met;
-	size_t found;
+	struct names met;	/* addresses that were looked at */
+	struct names given;	/* accounts and addresses elsewhere */
 	enum mr_route_answer refused;	/* why an account takes nothing */
 };
 
-static bool
-lower(const char *in, size_t len, char out[ADDRESS_MOST + 1])
+/* 1: it is new; 0: it was there; -1: they are too many. */
+static int
+names_add(struct names *l, const char *name)
 {
 	size_t i;
 
-	if (!len || len > ADDRESS_MOST)
-		return false;
-	for (i = 0; i < len; i++)
-		out[i] = in[i] >= 'A' && in[i] <= 'Z' ?
-			(char)(in[i] + 32) : in[i];
-	out[i] = '\0';
-	return strlen(out) == len;
+	for (i = 0; i < l->n; i++)
+		if (!strcmp(l->item[i], name))
+			return 0;
+	if (l->n == NAMES_MOST)
+		return -1;
+	if (!l->item)
+		l->item = sq_alloc(NAMES_MOST * sizeof *l->item);
+	l->item[l->n++] = sq_printf("%s", name);
+	return 1;
+}
+
+static void
+names_free(struct names *l)
+{
+	while (l->n)
+		free(l->item[--l->n]);
+	free(l->item);
 }
 
 /* 1, 0, or -1 when the database cannot tell. */
@@ -58,31 +74,17 @@ has_domain(struct sq_db *db, const char *domain)
 	return exists(db, "SELECT 1 FROM domain WHERE name = ?", domain);
 }
 
-static bool
-meet(struct search *s, const char *address)
-{
-	size_t i;
-	char **more;
-
-	for (i = 0; i < s->n_met; i++)
-		if (!strcmp(s->met[i], address))
-			return false;
-	more = realloc(s->met, (s->n_met + 1) * sizeof *more);
-	if (!more || s->n_met == TARGETS_MOST)
-		return false;
-	s->met = more;
-	s->met[s->n_met] = strdup(address);
-	return s->met[s->n_met++] != NULL;
-}
-
-static void
+/* Each target once. 1, or -1. */
+static int
 give(struct search *s, const char *account, const char *forward)
 {
 	struct mr_target t = {.size = sizeof t, .account = account,
 		.mailbox = "INBOX", .forward = forward};
+	int is_new = names_add(&s->given, *account ? account : forward);
 
-	s->add(s->arg, &t);
-	s->found++;
+	if (is_new > 0)
+		s->add(s->arg, &t);
+	return is_new < 0 ? -1 : 1;
 }
 
 struct account {
@@ -93,14 +95,13 @@ struct account {
 static enum mr_route_answer
 judge_account(struct search *s, const struct account *a)
 {
-	struct mr_error err;
 	uint64_t used;
 
 	if (a->disabled)
 		return MR_ROUTE_DISABLED;
-	if (a->quota <= 0)
+	if (a->quota <= 0 || s->any_size)
 		return MR_ROUTE_FOUND;
-	if (sq_account_bytes(s->db, a->id, &used, &err) != MR_STORE_OK)
+	if (sq_account_bytes(s->db, a->id, &used, NULL) != MR_STORE_OK)
 		return MR_ROUTE_TEMPFAIL;
 	return used + s->size > (uint64_t)a->quota || used >=
 		(uint64_t)a->quota ? MR_ROUTE_OVER_QUOTA : MR_ROUTE_FOUND;
@@ -127,10 +128,9 @@ try_account(struct search *s, const char *name)
 		return step == SQLITE_DONE ? 0 : -1;
 	answer = judge_account(s, &a);
 	if (answer == MR_ROUTE_FOUND)
-		give(s, name, "");
-	else
-		s->refused = answer;
-	return 1;
+		return give(s, name, "");
+	s->refused = answer;
+	return answer == MR_ROUTE_TEMPFAIL ? -1 : 1;
 }
 
 /* ---------------------------------------------------------------- aliases */
@@ -140,27 +140,17 @@ static int search_address(struct search *s, const char *address, int depth);
 /* The targets of an alias, gathered before any of them is followed: the
  * statement is one for all depths. */
 static int
-read_targets(struct search *s, const char *address, char ***out, size_t *n)
+read_targets(struct search *s, const char *address, struct names *out)
 {
 	sqlite3_stmt *st = sq_sql(s->db, "SELECT target FROM alias"
 		" WHERE address = ? ORDER BY target");
-	char **all = NULL, **more;
 	int step;
 
-	*n = 0;
 	sq_bind(st, "s", address);
-	while ((step = st ? sqlite3_step(st) : SQLITE_ERROR) == SQLITE_ROW) {
-		more = realloc(all, (*n + 1) * sizeof *more);
-		if (!more)
+	while ((step = st ? sqlite3_step(st) : SQLITE_ERROR) == SQLITE_ROW)
+		if (names_add(out, sq_text(st, 0)) < 0)
 			break;
-		all = more;
-		all[*n] = strdup(sq_text(st, 0));
-		if (!all[*n])
-			break;
-		++*n;
-	}
 	sqlite3_reset(st);
-	*out = all;
 	return step == SQLITE_DONE ? 0 : -1;
 }
 
@@ -168,37 +158,32 @@ read_targets(struct search *s, const char *address, char ***out, size_t *n)
 static int
 follow(struct search *s, const char *target, int depth)
 {
-	char name[ADDRESS_MOST + 1];
-	const char *at = strrchr(target, '@');
+	char name[SQ_ADDRESS_MOST + 1];
 	int local;
 
-	if (!at || !lower(target, strlen(target), name))
+	if (!sq_lower((struct mr_str){target, strlen(target)}, name) ||
+		!strchr(name, '@'))
 		return 0;
 	local = has_domain(s->db, strrchr(name, '@') + 1);
 	if (local < 0)
 		return -1;
-	if (local)
-		return search_address(s, name, depth + 1);
-	if (meet(s, name))
+	return local ? search_address(s, name, depth + 1) :
 		give(s, "", target);
-	return 1;
 }
 
 static int
 try_alias(struct search *s, const char *address, int depth)
 {
-	char **target;
-	size_t n, i;
-	int result = read_targets(s, address, &target, &n);
+	struct names target = {.n = 0};
+	int result = read_targets(s, address, &target);
+	size_t i;
 
 	if (result == 0)
-		result = n > 0;
-	for (i = 0; i < n; i++) {
-		if (result > 0 && follow(s, target[i], depth) < 0)
+		result = target.n > 0;
+	for (i = 0; i < target.n && result > 0; i++)
+		if (follow(s, target.item[i], depth) < 0)
 			result = -1;
-		free(target[i]);
-	}
-	free(target);
+	names_free(&target);
 	return result;
 }
 
@@ -226,43 +211,49 @@ without_tag(const struct sq *sq, const char *address, char *out)
 	return true;
 }
 
-/* RFC 5321 4.5.1: mail to postmaster is read by somebody. */
+/* RFC 5321 4.5.1: mail to postmaster is read by somebody, over quota or
+ * not. */
 static int
 try_postmaster(struct search *s, const char *address)
 {
 	const char *at = strrchr(address, '@');
-	char name[ADDRESS_MOST + 1] = "";
+	char name[SQ_ADDRESS_MOST + 1] = "";
 	sqlite3_stmt *st;
+	int step;
 
 	if (at - address != 10 || strncmp(address, "postmaster", 10))
 		return 0;
 	st = sq_sql(s->db, "SELECT name FROM account WHERE NOT disabled"
 		" ORDER BY substr(name, -length(?1)) <> ?1, id LIMIT 1");
 	sq_bind(st, "s", at);
-	if (st && sqlite3_step(st) == SQLITE_ROW)
+	step = st ? sqlite3_step(st) : SQLITE_ERROR;
+	if (step == SQLITE_ROW)
 		snprintf(name, sizeof name, "%s", sq_text(st, 0));
 	sqlite3_reset(st);
-	if (!*name)
-		return 0;
-	/* Over its quota or not: this mail is taken. */
-	give(s, name, "");
-	return 1;
+	if (step == SQLITE_ROW)
+		return give(s, name, "");
+	return step == SQLITE_DONE ? 0 : -1;
 }
 
-/* 1: it leads somewhere, or to a refusal; 0: nobody has it; -1. */
+/* 1: it leads somewhere, or to a refusal; 0: nobody has it; -1: we cannot
+ * tell. */
 static int
 search_address(struct search *s, const char *address, int depth)
 {
-	char plain[ADDRESS_MOST + 1];
-	int got;
+	char plain[SQ_ADDRESS_MOST + 1];
+	int got = names_add(&s->met, address), somebody = 0;
 
-	if (depth > DEPTH_MOST || !meet(s, address))
+	if (got < 0 || depth > DEPTH_MOST)
+		return -1;
+	if (got == 0)
 		return 1;
 	got = try_name(s, address, depth);
 	if (!got && without_tag(s->sq, address, plain))
 		got = try_name(s, plain, depth);
-	if (!got)
-		got = try_postmaster(s, address);
+	if (got >= 0 && s->given.n == 0)
+		somebody = try_postmaster(s, address);
+	if (somebody)
+		return somebody;
 	if (!got)
 		got = try_alias(s, strrchr(address, '@'), depth);
 	return got;
@@ -277,15 +268,30 @@ resolve_in(struct search *s, const char *name)
 	/* <postmaster> without a domain comes with our own name. */
 	if (local == 0 && !strcasecmp(domain, s->sq->hostname))
 		got = try_postmaster(s, name);
-	else if (local > 0)
-		got = search_address(s, name, 0);
+	else if (local > 0)	/* "@domain" would be the catch-all itself */
+		got = *name == '@' ? 0 : search_address(s, name, 0);
 	else
 		return local < 0 ? MR_ROUTE_TEMPFAIL : MR_ROUTE_NOT_MINE;
 	if (got < 0)
 		return MR_ROUTE_TEMPFAIL;
-	if (s->found)
+	if (s->given.n)
 		return MR_ROUTE_FOUND;
 	return s->refused ? s->refused : MR_ROUTE_UNKNOWN_USER;
+}
+
+static enum mr_route_answer
+resolve_name(struct search *s, const char *name)
+{
+	enum mr_route_answer answer;
+
+	s->db = sq_read(s->sq, NULL);
+	if (!s->db)
+		return MR_ROUTE_TEMPFAIL;
+	answer = resolve_in(s, name);
+	sq_read_end(s->sq, s->db);
+	names_free(&s->met);
+	names_free(&s->given);
+	return answer;
 }
 
 static enum mr_route_answer
@@ -294,21 +300,11 @@ resolve(void *self, struct mr_str address, uint64_t message_size,
 {
 	struct search s = {.sq = self, .size = message_size, .add = add,
 		.arg = arg, .refused = MR_ROUTE_NOT_MINE};
-	char name[ADDRESS_MOST + 1];
-	enum mr_route_answer answer;
-	struct mr_error err;
+	char name[SQ_ADDRESS_MOST + 1];
 
-	if (!lower(address.at, address.len, name) || !strchr(name, '@'))
+	if (!sq_lower(address, name) || !strchr(name, '@'))
 		return MR_ROUTE_NOT_MINE;
-	s.db = sq_read(self, &err);
-	if (!s.db)
-		return MR_ROUTE_TEMPFAIL;
-	answer = resolve_in(&s, name);
-	sq_read_end(self, s.db);
-	while (s.n_met)
-		free(s.met[--s.n_met]);
-	free(s.met);
-	return answer;
+	return resolve_name(&s, name);
 }
 
 /* --------------------------------------------------------------- senders */
@@ -333,16 +329,16 @@ static int
 may_send(void *self, const char *account, struct mr_str address)
 {
 	struct owner o = {.account = account};
-	char own[ADDRESS_MOST + 1], plain[ADDRESS_MOST + 1];
-	enum mr_route_answer answer;
+	struct search s = {.sq = self, .any_size = true, .add = is_owner,
+		.arg = &o};
+	char own[SQ_ADDRESS_MOST + 1], plain[SQ_ADDRESS_MOST + 1];
 
-	if (!lower(address.at, address.len, own) || !strchr(own, '@'))
+	if (!sq_lower(address, own) || !strchr(own, '@'))
 		return 0;
 	if (!strcmp(own, account) || (without_tag(self, own, plain) &&
 		!strcmp(plain, account)))
 		return 1;
-	answer = resolve(self, address, 0, is_owner, &o);
-	if (answer == MR_ROUTE_TEMPFAIL)
+	if (resolve_name(&s, own) == MR_ROUTE_TEMPFAIL && !o.found)
 		return -1;
 	return o.found;
 }
@@ -350,14 +346,13 @@ may_send(void *self, const char *account, struct mr_str address)
 static int
 is_local(void *self, struct mr_str domain)
 {
-	char name[ADDRESS_MOST + 1];
-	struct mr_error err;
+	char name[SQ_ADDRESS_MOST + 1];
 	struct sq_db *db;
 	int found;
 
-	if (!lower(domain.at, domain.len, name))
+	if (!sq_lower(domain, name))
 		return 0;
-	db = sq_read(self, &err);
+	db = sq_read(self, NULL);
 	if (!db)
 		return -1;
 	found = has_domain(db, name);
