@@ -53,11 +53,22 @@ class FakeDNS:
         self.ttl = ttl
         self.asked = []
 
-    def __enter__(self):
+    def bind(self):
+        """One free port for both; False if UDP's was taken."""
+        self.tcp = socket.create_server(("127.0.0.1", 0))
+        self.port = self.tcp.getsockname()[1]
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.port = self.udp.getsockname()[1]
-        self.tcp = socket.create_server(("127.0.0.1", self.port))
+        try:
+            self.udp.bind(("127.0.0.1", self.port))
+        except OSError:
+            self.udp.close()
+            self.tcp.close()
+            return False
+        return True
+
+    def __enter__(self):
+        while not self.bind():
+            pass
         self.address = "127.0.0.1:%d" % self.port
         for work in (self.serve_udp, self.serve_tcp):
             threading.Thread(target=work, daemon=True).start()

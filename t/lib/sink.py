@@ -56,6 +56,7 @@ class Sink:
         except (OSError, EOFError, ssl.SSLError):
             pass
         finally:
+            s.file.close()      # else the socket stays open for it
             s.conn.close()
 
     def say(self, s, verb, argument, usual):

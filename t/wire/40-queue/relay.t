@@ -13,7 +13,8 @@ from server import SLOW, Server, wait_for
 from sink import Sink
 
 MESSAGE = (b"From: alice@example.test\r\nTo: x@remote.test\r\n"
-           b"Subject: out\r\n\r\n.dot\r\nGr\xc3\xbc\xc3\x9fe\r\n..\r\n")
+           b"Subject: out\r\nDate: Tue, 01 Jul 2025 10:00:00 +0000\r\n"
+           b"Message-ID: <out@example.test>\r\n\r\n.dot\r\nGr\xc3\xbc\xc3\x9fe\r\n..\r\n")
 ZONE = {
     "remote.test MX": [(10, "mx.remote.test")],
     "mx.remote.test A": ["127.0.0.1"],
