@@ -22,6 +22,7 @@ struct talk {
 	struct client_result *out;
 	bool pipelining, size, eightbit, utf8, starttls, auth_plain;
 	bool secure;
+	int64_t patience;	/* for one answer, ms */
 };
 
 static struct reply
@@ -34,6 +35,18 @@ lost(struct talk *k, const char *when)
 		e ? ": " : "", e ? e->text : "");
 }
 
+/* The next calls may wait as long as one answer may take, and not beyond the
+ * end of the whole talk. */
+static void
+limit(struct talk *k)
+{
+	int64_t left = k->t->deadline - clock_mono();
+
+	if (left > k->patience)
+		left = k->patience;
+	stream_limit(&k->s, left > 0 ? left : 0, 0);
+}
+
 /* One answer, all its lines. */
 static struct reply
 hear(struct talk *k, const char *when)
@@ -42,6 +55,7 @@ hear(struct talk *k, const char *when)
 	struct str line;
 	int lines, more;
 
+	limit(k);
 	if (!stream_flush(&k->s))
 		return lost(k, when);
 	for (lines = 0; lines < REPLY_LINES; lines++) {
@@ -274,6 +288,7 @@ send_body(struct talk *k)
 	while ((n = k->t->read(k->t->arg, at, block, BLOCK)) > 0) {
 		const char *p = block, *end = block + n;
 
+		limit(k);
 		while (p < end) {
 			const char *lf = memchr(p, '\n', (size_t)(end - p));
 			const char *stop = lf ? lf + 1 : end;
@@ -332,7 +347,7 @@ send_message(struct talk *k)
 		stream_fail(&k->s, ERR_SYS, "message not readable");
 		return;
 	}
-	stream_limit(&k->s, k->t->timeout * 2, 0);	/* RFC 5321 4.5.3.2.6 */
+	k->patience = k->t->timeout * 2;	/* RFC 5321 4.5.3.2.6 */
 	spread(k, hear(k, "waiting for the final answer"));
 }
 
@@ -354,7 +369,7 @@ talk(struct talk *k)
 		return;
 	send_message(k);
 	if (!stream_failed(&k->s)) {
-		stream_limit(&k->s, 2000, 0);
+		k->patience = 2000;
 		ask(k, "saying good-bye", "QUIT");
 	}
 }
@@ -363,7 +378,7 @@ void
 client_run(const struct client_talk *t, struct arena *a,
 	struct client_result *out)
 {
-	struct talk k = {.t = t, .a = a, .out = out};
+	struct talk k = {.t = t, .a = a, .out = out, .patience = t->timeout};
 	struct err e = {0};
 	size_t i;
 	int fd;
@@ -381,7 +396,6 @@ client_run(const struct client_talk *t, struct arena *a,
 	}
 	out->connected = true;
 	stream_init(&k.s, fd);
-	stream_limit(&k.s, t->timeout, 0);
 	talk(&k);
 	stream_close(&k.s);
 }

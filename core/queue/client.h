@@ -25,6 +25,7 @@ struct client_talk {
 	const struct tls_ctx *tls_ctx;
 	const char *login, *password;	/* "" for none */
 	int64_t connect_timeout, timeout;	/* ms */
+	int64_t deadline;		/* of the whole talk, clock_mono */
 	struct str sender;
 	const struct str *rcpt;
 	size_t n_rcpt;

@@ -83,7 +83,7 @@ make_talk(const struct queue_house *h, const struct deliver_tls *tls,
 		.password = smart ? s->smarthost_password : "",
 		.connect_timeout = s->connect_timeout, .timeout = s->timeout,
 		.sender = g->sender, .rcpt = rcpt, .length = g->length,
-		.read = read_body};
+		.deadline = g->deadline, .read = read_body};
 
 	t.tls_ctx = t.tls == CLIENT_TLS_MUST ? tls->verified :
 		tls->opportunistic;
@@ -169,6 +169,7 @@ deliver_group(const struct queue_house *h, const struct deliver_tls *tls,
 	uint64_t length;
 	int tried = 0;
 
+	g->deadline = clock_mono() + DELIVER_MOST_MS;
 	set_all(g, REPLY(451, "4.4.1", "no host could be reached"), NULL);
 	mark_local(h, g);
 	if (is_settled(g))
@@ -184,7 +185,8 @@ deliver_group(const struct queue_house *h, const struct deliver_tls *tls,
 			"the message cannot be read: %s", me.text), NULL);
 		return;
 	}
-	for (; host && tried < HOSTS_MOST && !is_settled(g); host = host->next) {
+	for (; host && tried < HOSTS_MOST && !is_settled(g) &&
+		clock_mono() < g->deadline; host = host->next) {
 		try_host(h, tls, g, host, &b);
 		tried++;
 	}

@@ -9,6 +9,8 @@
 #include "mail/reply.h"
 #include "queue/queue.h"
 
+#define DELIVER_MOST_MS (60 * 60 * 1000)	/* longest attempt */
+
 struct delivery {		/* one recipient of the group */
 	int64_t id;		/* queue entry */
 	struct str rcpt;
@@ -25,8 +27,11 @@ struct group {
 	const char *trace;
 	struct str sender, next_hop;
 	int64_t created_ms, expire_ms;
+	int64_t leased_until_ms;
+	int64_t deadline;	/* of the attempt, clock_mono */
 	struct delivery *item;
 	size_t n;
+	bool deferred;		/* out (retire): something is tried again */
 	struct group *next;
 };
 
@@ -35,7 +40,7 @@ struct deliver_tls {		/* made once by the queue */
 };
 
 /* Attempts the group over SMTP (smarthost, MX) and fills each reply. Blocks.
- * Recipients that turn out to be ours (a held message that was released, a
+ * Ends within DELIVER_MOST_MS. Recipients that turn out to be ours (a held message that was released, a
  * domain that was added since) are only marked `local`. */
 void deliver_group(const struct queue_house *h, const struct deliver_tls *tls,
 	struct group *g);
