@@ -3,9 +3,10 @@
  * take a group through deliver and retire.
  *
  * A claimed group whose destination is busy waits in memory, behind others
- * that can go; the number of waiting groups is bounded, and their leases
- * outlast the longest attempt many times. Locks: q->lock guards the list of
- * groups, the load, and the flags.
+ * that can go; the number of waiting groups is bounded. An attempt is begun
+ * only while the lease outlasts the longest attempt, so that nobody else
+ * claims what is being delivered. Locks: q->lock guards the list of groups,
+ * the load, and the flags.
  */
 #include "queue/queue.h"
 
@@ -19,9 +20,11 @@
 #include "queue/retire.h"
 #include "queue/sched.h"
 
-#define LEASE_MS (60 * 60 * 1000)
+#define LEASE_MS (3 * DELIVER_MOST_MS)
 #define POLL_MS 60000		/* a lost hint costs at most this */
 #define CLAIM_MOST 100
+#define SETTLE_FIRST_MS 1000	/* pauses while the store fails, doubling */
+#define SETTLE_MOST_MS 60000
 #define STACK (512 << 10)
 
 #define AT(field) offsetof(struct queue_settings, field)
@@ -79,10 +82,11 @@ struct queue {
 struct claim {
 	struct group *first, **end, *last;
 	unsigned n;
+	int64_t until;		/* when the leases run out */
 };
 
 static struct group *
-new_group(const struct mr_queue_item *i)
+new_group(const struct mr_queue_item *i, int64_t until)
 {
 	struct group *g = mem_alloc(sizeof *g);
 
@@ -94,6 +98,7 @@ new_group(const struct mr_queue_item *i)
 	g->next_hop = arena_str(&g->arena, str_from(i->next_hop));
 	g->created_ms = i->created_ms;
 	g->expire_ms = i->expire_ms;
+	g->leased_until_ms = until;
 	g->item = arena_alloc(&g->arena, CLAIM_MOST * sizeof *g->item);
 	return g;
 }
@@ -115,7 +120,7 @@ claim_item(void *arg, const struct mr_queue_item *i)
 	if (!g || g->n == CLAIM_MOST || g->message_id != i->message_id ||
 		!str_is(g->next_hop, i->next_hop) ||
 		!str_is(g->sender, i->sender)) {
-		g = c->last = new_group(i);
+		g = c->last = new_group(i, c->until);
 		*c->end = g;
 		c->end = &g->next;
 		c->n++;
@@ -132,9 +137,9 @@ static int64_t
 claim_due(struct queue *q)
 {
 	const struct store *s = &q->house.store;
-	struct claim c = {.end = &c.first};
-	struct mr_error me = {{0}};
 	int64_t now = clock_wall(), next = now + POLL_MS;
+	struct claim c = {.end = &c.first, .until = now + LEASE_MS};
+	struct mr_error me = {{0}};
 
 	if (s->op->queue_claim(s->self, q->house.owner, now, LEASE_MS,
 		CLAIM_MOST, claim_item, &c, &me) != MR_STORE_OK)
@@ -217,15 +222,61 @@ take_group(struct queue *q)
 	return NULL;
 }
 
+/* The wall clock, since that is what leases are measured by. */
+static bool
+has_lease(const struct group *g)
+{
+	return clock_wall() + DELIVER_MOST_MS <= g->leased_until_ms;
+}
+
+/* False when the queue drains. */
+static bool
+pause_worker(struct queue *q, int64_t ms)
+{
+	int64_t end = clock_mono() + ms, now;
+	bool go_on;
+
+	pthread_mutex_lock(&q->lock);
+	while (!q->draining && (now = clock_mono()) < end)
+		wait_until(q, &q->all_idle, end - now);
+	go_on = !q->draining;
+	pthread_mutex_unlock(&q->lock);
+	return go_on;
+}
+
+/* What the other side has taken and the store does not know of would go out
+ * twice: while the lease lasts the store is asked again. */
+static void
+settle(struct queue *q, struct group *g)
+{
+	int64_t pause = SETTLE_FIRST_MS;
+	struct err e = {0};
+
+	while (retire_group(&q->house, g, &e) < 0) {
+		log_error("queue.settle", LOG_S("message", g->trace),
+			LOG_S("error", e.text));
+		if (clock_wall() + pause > g->leased_until_ms ||
+			!pause_worker(q, pause))
+			return;
+		pause = pause * 2 > SETTLE_MOST_MS ? SETTLE_MOST_MS :
+			pause * 2;
+	}
+	if (g->deferred)	/* due earlier than the claimer knows */
+		queue_poke(q);
+}
+
 static void
 work_on(struct queue *q, struct group *g)
 {
-	struct err e = {0};
-
+	if (!has_lease(g)) {
+		/* It waited too long here. It is due again when its lease
+		 * has run out. */
+		log_info("queue.lease", LOG_S("message", g->trace),
+			LOG_STR("next_hop", g->next_hop));
+		return;
+	}
 	deliver_group(&q->house, &q->tls, g);
-	if (retire_group(&q->house, g, &e) < 0)
-		log_error("queue.settle", LOG_S("message", g->trace),
-			LOG_S("error", e.text));
+	settle(q, g);
 }
 
 static void *

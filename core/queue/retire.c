@@ -186,11 +186,10 @@ settle_local(const struct queue_house *h, struct group *g, struct delivery *d,
 	if (code == 0)
 		log_fate(g, d, &fate);
 out:
-	if (code < 0) {
+	d->local = false;
+	if (code < 0)
 		d->reply = reply_printf(&g->arena, 451, "4.3.0", "%s",
 			e->text);
-		d->local = false;
-	}
 	return code;
 }
 
@@ -290,12 +289,14 @@ settle_remote(const struct queue_house *h, struct group *g, struct err *e)
 	int placed = 0;
 	char id[16];
 
+	g->deferred = false;
 	for (i = 0; i < g->n; i++) {
 		if (!g->item[i].reply.code)
 			continue;	/* settled as local */
 		of[n] = i;
 		fate[n] = fate_of(h, g, &g->item[i], now);
-		failed |= fate[n++].kind == MR_FATE_FAILED;
+		failed |= fate[n].kind == MR_FATE_FAILED;
+		g->deferred |= fate[n++].kind == MR_FATE_RETRY;
 	}
 	if (failed && g->sender.len)
 		placed = place_report(h, g, &c);
@@ -312,7 +313,9 @@ settle_remote(const struct queue_house *h, struct group *g, struct err *e)
 	}
 	if (n && store_result(h->store.op->queue_settle(h->store.self, fate, n,
 		placed ? &c : NULL, &me), &me, e) < 0)
-		return -1;
+		/* Entries that are gone need no fate; a report that cannot
+		 * be placed does. */
+		return e->kind == ERR_MISSING && !placed ? 0 : -1;
 	for (i = 0; i < n; i++)
 		log_fate(g, &g->item[of[i]], &fate[i]);
 	return 0;
