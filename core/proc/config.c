@@ -204,6 +204,37 @@ read_listeners(struct config *c, struct conf_report *report)
 	}
 }
 
+/* Names of plugins may hold dots, so conf_find's paths do not do. */
+static bool
+has_section(const struct conf_node *all, const char *name)
+{
+	const struct conf_node *n;
+	size_t at = 0;
+	struct str key;
+
+	while (all && (n = conf_next(all, &at, &key)))
+		if (str_is(key, name) && conf_type_of(n) == CONF_TABLE)
+			return true;
+	return false;
+}
+
+/* Whether a plugin is a filter is known only when it is loaded; whether its
+ * section is there, already now. */
+static void
+check_chain(const struct config *c, const char *path,
+	const struct mr_list *list, struct conf_report *report)
+{
+	const struct conf_node *root = conf_root(c->doc);
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		if (!has_section(conf_find(root, "plugin"), list->item[i]) &&
+			!has_section(conf_find(root, "milter"), list->item[i]))
+			conf_error(c->doc, conf_find(root, path), false,
+				report, "there is no [plugin.%s] or "
+				"[milter.%s]", list->item[i], list->item[i]);
+}
+
 /* What concerns more than one section. */
 static void
 check_whole(struct config *c, struct conf_report *report)
@@ -219,6 +250,8 @@ check_whole(struct config *c, struct conf_report *report)
 		conf_error(c->doc, conf_find(root, "listen"), true, report,
 			"a listener wants TLS, but [tls] certificate and key "
 			"are not both set");
+	check_chain(c, "chain.inbound", &c->chain.inbound, report);
+	check_chain(c, "chain.submission", &c->chain.submission, report);
 	if (!*c->server.hostname) {
 		char name[256] = "";
 
@@ -344,13 +377,8 @@ config_chain(const struct config *c, const struct plugins *p, const char *name,
 			continue;
 		}
 		ok = false;
-		if (f)
-			conf_error(c->doc, node, false, report,
-				"`%s` is no filter", list->item[i]);
-		else
-			conf_error(c->doc, node, false, report,
-				"there is no [plugin.%s] or [milter.%s]",
-				list->item[i], list->item[i]);
+		conf_error(c->doc, node, false, report, "`%s` is no filter",
+			list->item[i]);
 	}
 	return ok;
 }
