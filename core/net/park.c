@@ -59,6 +59,7 @@ struct park {
 	struct listening listening[MOST_LISTENERS];
 	unsigned n_listening;
 	bool paused;		/* listeners are switched off */
+	bool closing, closed;	/* for good: asked for, done by the poller */
 	bool draining, stopping;
 	pthread_t poller, *thread;
 	unsigned n_threads;
@@ -280,7 +281,7 @@ arm_listener(struct park *p, struct listening *l, bool on)
 static void
 adjust_listeners(struct park *p)
 {
-	bool pause = p->draining ||
+	bool pause = p->draining || p->closing ||
 		p->n_ready > READY_FACTOR * p->n_threads;
 	unsigned i;
 
@@ -326,8 +327,12 @@ take_timers(struct park *p)
 	if (p->heap_n)
 		left = p->heap[1]->wake_at - now;
 	adjust_listeners(p);
+	if (p->closing && !p->closed) {
+		p->closed = true;
+		pthread_cond_broadcast(&p->empty);
+	}
 	/* While paused look again soon: the ready queue shrinks silently. */
-	if (p->paused && !p->draining && (left < 0 || left > 10))
+	if (p->paused && !p->draining && !p->closed && (left < 0 || left > 10))
 		left = 10;
 	pthread_mutex_unlock(&p->lock);
 	return left > 60000 ? 60000 : (int)left;
@@ -471,6 +476,19 @@ park_listen(struct park *p, int fd, void (*accepted)(void *arg, int fd),
 		arm_listener(p, l, true);
 	pthread_mutex_unlock(&p->lock);
 	return 0;
+}
+
+/* The poller does it, between two rounds: so none of the events that it has
+ * fetched already can bring another connection. */
+void
+park_close(struct park *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->closing = true;
+	ring_bell(p);
+	while (!p->closed)
+		pthread_cond_wait(&p->empty, &p->lock);
+	pthread_mutex_unlock(&p->lock);
 }
 
 void

@@ -70,6 +70,9 @@ void park_wake(struct park *p, struct guest *g);
  * the park can serve; it must accept and park_add without blocking. */
 int park_listen(struct park *p, int fd, void (*accepted)(void *arg, int fd),
 	void *arg, struct err *e);
+/* Stops listening for good; guests stay. When it returns no `accepted` runs
+ * any more: who connects from now on waits for another process. */
+void park_close(struct park *p);
 /* Stops listening, wakes each guest with PARK_WHY_DRAIN. */
 void park_drain(struct park *p);
 /* True once all guests have left; waits at most ms. */

@@ -3,9 +3,11 @@
  * time. It parses no mail, loads no plugin, speaks no TLS and asks no DNS.
  *
  * Reload. The new text is read into a new team; its sockets are bound beside
- * the old ones; its workers start; when all are ready the old team drains and
+ * the old ones; its workers start; when all are ready the old team retires and
  * the new one is the server. If one of them ends before that, the new team is
- * dropped and the old one goes on as if nothing had happened.
+ * dropped and the old one goes on as if nothing had happened. Several old
+ * teams may be ending at once; a reload that comes while another one starts,
+ * or while too many are ending, waits for its turn.
  */
 #include "proc/master.h"
 
@@ -30,13 +32,16 @@
 #include "proc/priv.h"
 #include "proc/team.h"
 
+#define OLD_MOST 8	/* teams that end at once */
+#define GRACE_MS 5000	/* for workers to say good-bye after drain_timeout */
+
 struct master {
 	const char *config_file;
 	unsigned generation;
 	struct team *current;	/* serves */
 	struct team *next;	/* is being started by a reload, or NULL */
-	struct team *old;	/* drains, or NULL */
-	int64_t old_deadline;
+	struct team *old;	/* they end; newest first */
+	bool wants_reload;
 	struct bound bound;
 	int signals, control, lock, ready_pipe;
 	bool stopping, failed;
@@ -262,16 +267,34 @@ announce_ready(struct master *m)
 	}
 }
 
+/* All teams, for a loop: after NULL comes the first. */
+static struct team *
+team_after(const struct master *m, const struct team *t)
+{
+	if (!t)
+		return m->current;
+	if (t == m->current && m->next)
+		return m->next;
+	return t == m->current || t == m->next ? m->old : t->older;
+}
+
+static bool
+can_reload(const struct master *m)
+{
+	const struct team *t;
+	unsigned n = 0;
+
+	for (t = m->old; t; t = t->older)
+		n++;
+	return !m->next && !m->stopping && n < OLD_MOST;
+}
+
 static void
 reload(struct master *m)
 {
 	struct err e = {0};
 
-	if (m->next || m->old || m->stopping) {
-		log_warn("master.reload", LOG_S("refused",
-			"the last one is still under way"));
-		return;
-	}
+	m->wants_reload = false;
 	m->next = read_team(m, &e);
 	if (m->next && bound_take(&m->bound, m->next->config, &e) < 0) {
 		bound_trim(&m->bound, m->current->config);
@@ -287,67 +310,77 @@ reload(struct master *m)
 	team_start(m->next, &m->bound, false);
 }
 
+static void
+retire(struct master *m, struct team *t)
+{
+	t->deadline = clock_mono() + GRACE_MS +
+		t->config->workers.drain_timeout;
+	t->older = m->old;
+	m->old = t;
+	team_retire(t);
+}
+
 /* The new team is ready: it is the server now. */
 static void
 switch_over(struct master *m)
 {
-	m->old = m->current;
+	struct team *before = m->current;
+
 	m->current = m->next;
 	m->next = NULL;
 	set_log(m->current->config);
-	m->old_deadline = clock_mono() +
-		m->current->config->workers.drain_timeout;
-	team_drain(m->old);
+	retire(m, before);
 	bound_trim(&m->bound, m->current->config);
 	log_info("master.reloaded",
 		LOG_N("generation", m->current->generation));
 }
 
-/* The new team failed to start: the old one never stopped serving. */
+/* The new team failed to start: the old one never stopped serving. Those of
+ * the new one that were ready may have sessions. */
 static void
 abandon_next(struct master *m)
 {
+	struct team *failed = m->next;
+
 	log_error("master.reload", LOG_S("error",
 		"a new worker did not become ready"),
 		LOG_S("kept", "the configuration in use"));
-	m->old = m->next;
 	m->next = NULL;
-	m->old_deadline = clock_mono();
-	team_drain(m->old);
+	retire(m, failed);
 	bound_trim(&m->bound, m->current->config);
 }
 
 static void
 stop(struct master *m)
 {
+	struct team *t;
+
 	if (m->stopping)
 		return;
 	log_info("master.stop", LOG_N("workers", m->current->n));
 	notify_systemd("STOPPING=1");
 	m->stopping = true;
-	m->stop_deadline = clock_mono() +
+	m->stop_deadline = clock_mono() + GRACE_MS +
 		m->current->config->workers.drain_timeout;
-	team_drain(m->current);
-	if (m->next)
-		team_drain(m->next);
+	for (t = m->current; t; t = team_after(m, t))
+		team_drain(t);
 }
 
 static void
 reap(struct master *m)
 {
+	struct team *t;
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (team_ended(m->current, pid, status)) {
-			if (!m->current->was_ready && !m->stopping) {
-				m->failed = true;
-				stop(m);
-			}
-		} else if (m->next && team_ended(m->next, pid, status)) {
+		for (t = m->current; t && !team_ended(t, pid, status);)
+			t = team_after(m, t);
+		if (t && t == m->next) {
 			abandon_next(m);
-		} else if (m->old) {
-			team_ended(m->old, pid, status);
+		} else if (t == m->current && !t->was_ready && !m->stopping) {
+			m->failed = true;
+			stop(m);
 		}
 	}
 }
@@ -361,7 +394,7 @@ take_signals(struct master *m)
 		if (info.ssi_signo == SIGCHLD)
 			reap(m);
 		else if (info.ssi_signo == SIGHUP)
-			reload(m);
+			m->wants_reload = true;	/* take_time does it */
 		else
 			stop(m);
 	}
@@ -403,6 +436,10 @@ answer(void *arg, const char *verb)
 	if (!strcmp(verb, "reload")) {
 		unsigned before = m->generation;
 
+		if (!can_reload(m)) {
+			m->wants_reload = !m->stopping;
+			return json_pack("{s:b}", "waits", m->wants_reload);
+		}
 		reload(m);
 		return m->next ? json_pack("{s:i}", "generation",
 			(int)m->generation) : json_pack("{s:s, s:i}", "error",
@@ -433,7 +470,7 @@ add_team(struct pollfd *fds, size_t n, size_t room, const struct team *t)
 {
 	size_t i;
 
-	for (i = 0; t && i < t->n && n < room; i++)
+	for (i = 0; i < t->n && n < room; i++)
 		if (t->worker[i].control >= 0)
 			fds[n++] = (struct pollfd){t->worker[i].control,
 				POLLIN, 0};
@@ -444,16 +481,14 @@ add_team(struct pollfd *fds, size_t n, size_t room, const struct team *t)
 static struct worker *
 find_worker(struct master *m, int fd, struct team **t)
 {
-	struct team *all[] = {m->current, m->next, m->old};
-	size_t i, j;
+	struct worker *w = NULL;
 
-	for (i = 0; i < 3; i++)
-		for (j = 0; all[i] && j < all[i]->n; j++)
-			if (all[i]->worker[j].control == fd) {
-				*t = all[i];
-				return &all[i]->worker[j];
-			}
-	return NULL;
+	for (*t = m->current; *t; *t = team_after(m, *t)) {
+		w = team_find(*t, fd);
+		if (w)
+			break;
+	}
+	return w;
 }
 
 static void
@@ -474,9 +509,11 @@ static int
 wait_ms(const struct master *m)
 {
 	int64_t when = team_next(m->current), now = clock_mono();
+	const struct team *t;
 
-	if (m->old && m->old_deadline < when)
-		when = m->old_deadline;
+	for (t = m->old; t; t = t->older)
+		if (t->deadline < when)
+			when = t->deadline;
 	if (m->stopping && m->stop_deadline < when)
 		when = m->stop_deadline;
 	if (when == CLOCK_NEVER)
@@ -485,26 +522,40 @@ wait_ms(const struct master *m)
 		(int)(when - now);
 }
 
-/* What time alone brings: restarts, ends of patience. */
+static void
+end_old(struct master *m, int64_t now)
+{
+	struct team **at = &m->old, *t;
+
+	while ((t = *at)) {
+		if (now >= t->deadline) {
+			team_signal(t, SIGKILL);
+			t->deadline = now + 1000;
+		}
+		if (!team_is_gone(t)) {
+			at = &t->older;
+			continue;
+		}
+		*at = t->older;
+		team_free(t);
+	}
+}
+
+/* What time brings: restarts, ends of patience, a reload's turn. */
 static void
 take_time(struct master *m)
 {
 	int64_t now = clock_mono();
+	struct team *t;
 
 	if (!m->stopping)
 		team_start(m->current, &m->bound, false);
-	if (m->old && now >= m->old_deadline) {
-		team_signal(m->old, SIGKILL);
-		m->old_deadline = now + 1000;
-	}
-	if (m->old && team_is_gone(m->old)) {
-		team_free(m->old);
-		m->old = NULL;
-	}
+	end_old(m, now);
+	if (m->wants_reload && can_reload(m))
+		reload(m);
 	if (m->stopping && now >= m->stop_deadline) {
-		team_signal(m->current, SIGKILL);
-		if (m->next)
-			team_signal(m->next, SIGKILL);
+		for (t = m->current; t; t = team_after(m, t))
+			team_signal(t, SIGKILL);
 		m->stop_deadline = now + 1000;
 	}
 }
@@ -512,23 +563,27 @@ take_time(struct master *m)
 static bool
 all_gone(const struct master *m)
 {
-	return team_is_gone(m->current) &&
-		(!m->next || team_is_gone(m->next)) &&
-		(!m->old || team_is_gone(m->old));
+	const struct team *t;
+
+	for (t = m->current; t; t = team_after(m, t))
+		if (!team_is_gone(t))
+			return false;
+	return true;
 }
 
 static void
 loop(struct master *m)
 {
 	struct pollfd fds[256];
+	const struct team *t;
 	size_t n, i;
 
 	while (!m->stopping || !all_gone(m)) {
 		fds[0] = (struct pollfd){m->signals, POLLIN, 0};
 		fds[1] = (struct pollfd){m->control, POLLIN, 0};
-		n = add_team(fds, 2, 256, m->current);
-		n = add_team(fds, n, 256, m->next);
-		n = add_team(fds, n, 256, m->old);
+		n = 2;
+		for (t = m->current; t; t = team_after(m, t))
+			n = add_team(fds, n, 256, t);
 		if (poll(fds, n, wait_ms(m)) < 0 && errno != EINTR)
 			log_error("master.poll", LOG_S("error",
 				strerror(errno)));
@@ -549,15 +604,19 @@ clean_up(struct master *m)
 {
 	const struct server_settings *s = m->current ?
 		&m->current->config->server : NULL;
+	struct team *t;
 
 	if (s && m->control >= 0) {
 		unlink(s->control_socket);
 		unlink(s->pid_file);
 	}
 	bound_close(&m->bound);
-	team_free(m->current);
+	while ((t = m->old)) {
+		m->old = t->older;
+		team_free(t);
+	}
 	team_free(m->next);
-	team_free(m->old);
+	team_free(m->current);
 }
 
 int

@@ -233,8 +233,19 @@ team_next(const struct team *t)
 	return when;
 }
 
-void
-team_drain(struct team *t)
+struct worker *
+team_find(struct team *t, int control)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		if (t->worker[i].control == control)
+			return &t->worker[i];
+	return NULL;
+}
+
+static void
+tell_all(struct team *t, const char *word)
 {
 	size_t i;
 
@@ -242,11 +253,24 @@ team_drain(struct team *t)
 	for (i = 0; i < t->n; i++) {
 		t->worker[i].restart_at = CLOCK_NEVER;
 		if (t->worker[i].control >= 0 &&
-			send(t->worker[i].control, "drain", 5, MSG_NOSIGNAL) < 0)
-			log_warn("worker.drain",
+			send(t->worker[i].control, word, strlen(word),
+			MSG_NOSIGNAL) < 0)
+			log_warn("worker.tell", LOG_S("word", word),
 				LOG_N("worker", t->worker[i].pid),
 				LOG_S("error", strerror(errno)));
 	}
+}
+
+void
+team_retire(struct team *t)
+{
+	tell_all(t, "retire");
+}
+
+void
+team_drain(struct team *t)
+{
+	tell_all(t, "drain");
 }
 
 void

@@ -36,6 +36,8 @@ struct team {
 	size_t n;
 	bool was_ready;		/* all of them were, once */
 	bool draining;		/* nobody is started again */
+	int64_t deadline;	/* then who is left is killed, clock_mono */
+	struct team *older;	/* the master's list of those that drain */
 };
 
 /* Takes the configuration. Starts nothing yet. NULL with e. */
@@ -52,7 +54,11 @@ bool team_heard(struct team *t, struct worker *w);
 bool team_is_ready(const struct team *t);
 /* The earliest restart_at. */
 int64_t team_next(const struct team *t);
-/* Asks all to finish what they do (drain) and take nothing new. */
+/* Whose control channel this is, or NULL. */
+struct worker *team_find(struct team *t, int control);
+/* Asks all to take nobody new and to end when their sessions have ended. */
+void team_retire(struct team *t);
+/* Asks all to end, sessions at their next command. Also after team_retire. */
 void team_drain(struct team *t);
 void team_signal(struct team *t, int sig);
 bool team_is_gone(const struct team *t);

@@ -2,6 +2,11 @@
  * worker.c - the life of a worker process. Start-up and the control channel
  * are on the main thread; sessions run on the park's threads, deliveries on
  * the queue's.
+ *
+ * The master ends a worker in one of two ways. "retire", after a reload:
+ * nobody new is taken, sessions go on as long as they like within
+ * drain_timeout. "drain", for the end of the server: sessions are told to
+ * leave at their next command.
  */
 #include "proc/worker.h"
 
@@ -26,6 +31,8 @@
 
 #define CONFIG_MAX (4 << 20)
 #define EXIT_CONFIG 78
+#define LAST_MS 3000	/* for those who stayed until they were told to go */
+#define LOOK_MS 200
 
 struct worker_life {
 	struct spawn_args args;
@@ -280,27 +287,58 @@ start_up(struct worker_life *w, struct err *e)
 	return open_listeners(w, e);
 }
 
-/* Waits for the master's word: true for drain, false when it is gone. */
-static bool
-wait_for_master(const struct worker_life *w)
+enum word { WORD_NONE, WORD_RETIRE, WORD_DRAIN, WORD_GONE };
+
+/* The master's next word, waiting at most ms (-1: for ever). */
+static enum word
+hear_master(const struct worker_life *w, int ms)
 {
+	struct pollfd p = {w->args.control_fd, POLLIN, 0};
 	char text[64];
 	ssize_t n;
 
-	do
-		n = recv(w->args.control_fd, text, sizeof text, 0);
-	while (n < 0 && errno == EINTR);
-	return n > 0;
+	if (poll(&p, 1, ms) <= 0)
+		return WORD_NONE;
+	n = recv(w->args.control_fd, text, sizeof text - 1, 0);
+	if (n <= 0)
+		return n < 0 && errno == EINTR ? WORD_NONE : WORD_GONE;
+	text[n] = '\0';
+	return strcmp(text, "retire") ? WORD_DRAIN : WORD_RETIRE;
+}
+
+/* The next generation has taken over: sessions end by themselves. Returns how
+ * long those may take that are still here when they are told to go. */
+static int64_t
+retire(struct worker_life *w)
+{
+	int64_t patience = w->config->workers.drain_timeout;
+	int64_t end = clock_mono() + patience;
+	enum word word;
+
+	park_close(w->house.park);
+	while (clock_mono() < end && !park_wait_empty(w->house.park, LOOK_MS)) {
+		word = hear_master(w, 0);
+		if (word == WORD_DRAIN)
+			return patience;
+		if (word == WORD_GONE)
+			break;
+	}
+	return LAST_MS;
 }
 
 static void
-finish(struct worker_life *w, int64_t patience)
+finish(struct worker_life *w, enum word word)
 {
+	int64_t patience = word == WORD_GONE ? LAST_MS :
+		w->config->workers.drain_timeout;
+
 	if (w->queue) {
 		queue_drain(w->queue, patience);
 		queue_stop(w->queue);
 	}
 	if (w->house.park) {
+		if (word == WORD_RETIRE)
+			patience = retire(w);
 		park_drain(w->house.park);
 		if (!park_wait_empty(w->house.park, patience))
 			_exit(0);	/* sessions would not end: the
@@ -326,6 +364,7 @@ worker_main(int argc, char **argv)
 {
 	static struct worker_life w;
 	struct err e = {0};
+	enum word word;
 	char name[16];
 
 	set_signals();
@@ -345,7 +384,8 @@ worker_main(int argc, char **argv)
 	}
 	if (send(w.args.control_fd, "ready", 5, MSG_NOSIGNAL) < 0)
 		return 1;
-	finish(&w, wait_for_master(&w) ?
-		w.config->workers.drain_timeout : 2000);
+	while ((word = hear_master(&w, -1)) == WORD_NONE)
+		;
+	finish(&w, word);
 	return 0;
 }

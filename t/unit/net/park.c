@@ -424,21 +424,54 @@ accept_one(void *arg, int fd)
 	add(&n_accepted);
 }
 
+static int
+listen_here(struct sock_addr *a)
+{
+	struct err e = {0};
+	int server;
+
+	n_accepted = 0;
+	sock_parse(STR("127.0.0.1:0"), a, &e);
+	server = sock_listen(a, 10, &e);
+	assert_int_equal(sock_local(server, a, &e), 0);
+	assert_int_equal(park_listen(park, server, accept_one, NULL, &e), 0);
+	return server;
+}
+
+/* Who is there stays and is served; who comes later waits for others. */
+static void
+test_close(void **state)
+{
+	struct sock_addr a;
+	struct err e = {0};
+	int server = listen_here(&a), client[2];
+
+	(void)state;
+	client[0] = sock_connect(&a, NULL, clock_mono() + 5000, &e);
+	wait_for(&n_accepted, 1);
+	park_close(park);
+	client[1] = sock_connect(&a, NULL, clock_mono() + 5000, &e);
+	assert_true(client[1] >= 0);
+	assert_false(park_wait_empty(park, 50));
+	assert_int_equal(get(&n_accepted), 1);
+	close(client[0]);
+	assert_true(park_wait_empty(park, PATIENCE));
+	assert_true(woken[0]->why[PARK_WHY_DRAIN] == 0);
+	forget(woken[0]);
+	close(client[1]);
+	close(server);
+}
+
 static void
 test_drain(void **state)
 {
 	struct sock_addr a;
 	struct err e = {0};
 	struct person *late;
-	int server, client[4], i;
+	int server = listen_here(&a), client[4], i;
 	int64_t start;
 
 	(void)state;
-	n_accepted = 0;
-	sock_parse(STR("127.0.0.1:0"), &a, &e);
-	server = sock_listen(&a, 10, &e);
-	assert_int_equal(sock_local(server, &a, &e), 0);
-	assert_int_equal(park_listen(park, server, accept_one, NULL, &e), 0);
 	for (i = 0; i < 3; i++)
 		client[i] = sock_connect(&a, NULL, clock_mono() + 5000, &e);
 	wait_for(&n_accepted, 3);
@@ -470,6 +503,7 @@ test_drain(void **state)
 static const struct CMUnitTest tests[] = {
 	TEST(test_many), TEST(test_full), TEST(test_timers),
 	TEST(test_delay), TEST(test_wake_while_running), TEST(test_wakes),
-	TEST(test_again), TEST(test_drain),
+	TEST(test_again), TEST(test_close),
+	TEST(test_drain),
 };
 UNIT_MAIN(tests)
