@@ -30,9 +30,11 @@
 #include "proc/bound.h"
 #include "proc/ctl.h"
 #include "proc/priv.h"
+#include "proc/spawn.h"
 #include "proc/team.h"
 
 #define OLD_MOST 8	/* teams that end at once */
+#define LOCK_MS 10000	/* for workers to end whose master was killed */
 #define GRACE_MS 5000	/* for workers to say good-bye after drain_timeout */
 
 struct master {
@@ -81,23 +83,51 @@ out:
 	return t;
 }
 
-/* One master for each data folder. The kernel drops the lock when we die,
- * however we die, so a stale file never blocks a start. */
+/* Only a master listens there. */
+static bool
+answers(const char *control_socket)
+{
+	struct sock_addr a;
+	char name[256];
+	int fd = -1;
+
+	snprintf(name, sizeof name, "unix:%s", control_socket);
+	if (sock_parse(str_from(name), &a, NULL) == 0)
+		fd = sock_connect(&a, NULL, clock_mono() + 1000, NULL);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* One master for each data folder. The kernel drops the lock when we and our
+ * workers have died, however we die, so a stale file never blocks a start.
+ * Workers that outlive a killed master are waited for: their sockets are in
+ * use and their runner holds leases. */
 static int
 take_lock(struct master *m, struct err *e)
 {
 	const struct server_settings *s = &m->current->config->server;
+	int64_t end = clock_mono() + LOCK_MS;
 	char path[4096];
+	int fd;
 
 	if (file_mkdirs(s->data, 0700, e) < 0)
 		return err_wrap(e, "data folder");
 	snprintf(path, sizeof path, "%s/master.lock", s->data);
-	m->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (m->lock < 0)
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
 		return err_sys(e, "%s", path);
-	if (flock(m->lock, LOCK_EX | LOCK_NB) < 0)
-		return err_set(e, ERR_EXISTS,
-			"a server is already running on %s", s->data);
+	m->lock = fcntl(fd, F_DUPFD, SPAWN_LOCK_FD);
+	close(fd);
+	if (m->lock != SPAWN_LOCK_FD)
+		return err_set(e, ERR_SYS, "descriptor %d is not free",
+			SPAWN_LOCK_FD);
+	while (flock(m->lock, LOCK_EX | LOCK_NB) < 0) {
+		if (answers(s->control_socket) || clock_mono() > end)
+			return err_set(e, ERR_EXISTS,
+				"a server is already running on %s", s->data);
+		poll(NULL, 0, 20);
+	}
 	return 0;
 }
 

@@ -164,5 +164,6 @@ spawn_read_args(int argc, char **argv, struct spawn_args *out, struct err *e)
 		return err_set(e, ERR_CONFIG, "not a worker's command line");
 	for (i = 0; i < 2 + (int)out->n_listen; i++)
 		fcntl(FIRST_FD + i, F_SETFD, FD_CLOEXEC);
+	fcntl(SPAWN_LOCK_FD, F_SETFD, FD_CLOEXEC);
 	return 0;
 }

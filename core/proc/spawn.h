@@ -15,6 +15,10 @@
 #include "base/str.h"
 #include "proc/config.h"
 
+/* Workers inherit the master's lock here: while one of them lives no other
+ * master starts on the same data. */
+#define SPAWN_LOCK_FD 300
+
 struct spawn_listen {
 	const char *name;	/* of [listen.NAME] */
 	int fd;

@@ -146,6 +146,16 @@ def test_stale_files(s):
     s.cli("status")
 
 
+def test_killed_master(s):
+    """SIGKILL of the master alone: its workers end before the next serves"""
+    old = list(s.processes())
+    os.kill(s.proc.pid, signal.SIGKILL)
+    s.proc.wait()
+    s.start()
+    tap.eq([pid for pid in old if os.path.exists("/proc/%d" % pid)], [])
+    s.send(MESSAGE)
+
+
 def test_second_server(s):
     """a second server on the same data says so and ends"""
     done = subprocess.run(
