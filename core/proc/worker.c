@@ -237,8 +237,12 @@ open_queue(struct worker_life *w, struct err *e)
 	w->queue = queue_start(q, e);
 	if (!w->queue)
 		return -1;
-	return store_result(q->store.op->watch(q->store.self, poke_queue, w,
-		&me), &me, e);
+	if (store_result(q->store.op->watch(q->store.self, poke_queue, w,
+		&me), &me, e) < 0)
+		return -1;
+	/* For what changed between its first look and the watch. */
+	queue_poke(w->queue);
+	return 0;
 }
 
 static int
