@@ -66,3 +66,8 @@ t_unit_serve_imap_search_LDADD = $(TEST_LIBS)
 t_unit_serve_imap_sync_SOURCES = t/unit/serve/imap_sync.c
 t_unit_serve_imap_sync_CFLAGS = $(TEST_CFLAGS)
 t_unit_serve_imap_sync_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += t/unit/serve/pop3
+t_unit_serve_pop3_SOURCES = t/unit/serve/pop3.c
+t_unit_serve_pop3_CFLAGS = $(TEST_CFLAGS)
+t_unit_serve_pop3_LDADD = $(TEST_LIBS)

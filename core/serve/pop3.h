@@ -17,7 +17,7 @@ struct pop3;
 
 /* What a verb says; only the loop writes it. */
 struct pop3_answer {
-	const char *mark;		/* "+OK ", "-ERR ", "+ "; NULL: nothing */
+	const char *mark;	/* "+OK ", "-ERR ", "+ "; NULL: nothing */
 	struct str text;
 	/* Writes the lines of a long answer; the loop adds the last dot. */
 	void (*rest)(struct pop3 *k);
