@@ -4,11 +4,12 @@ EXTRA_DIST += conf/packages.sh conf/proof.py conf/mailroom.service.in \
 	conf/mailroom.sysusers.in conf/mailroom.pc.in conf/config.toml.in \
 	docs/config.toml.5.in
 
-substitute = sed -e 's|@sbindir@|$(sbindir)|g' -e 's|@bindir@|$(bindir)|g' \
-	-e 's|@sysconfdir@|$(sysconfdir)|g' -e 's|@prefix@|$(prefix)|g' \
-	-e 's|@localstatedir@|$(localstatedir)|g' \
-	-e 's|@includedir@|$(includedir)|g' -e 's|@plugindir@|$(plugindir)|g' \
-	-e 's|@VERSION@|$(PACKAGE_VERSION)|g'
+# [@]: config.status must not fill these in itself.
+substitute = sed -e 's|[@]sbindir@|$(sbindir)|g' -e 's|[@]bindir@|$(bindir)|g' \
+	-e 's|[@]sysconfdir@|$(sysconfdir)|g' -e 's|[@]prefix@|$(prefix)|g' \
+	-e 's|[@]localstatedir@|$(localstatedir)|g' \
+	-e 's|[@]includedir@|$(includedir)|g' -e 's|[@]plugindir@|$(plugindir)|g' \
+	-e 's|[@]VERSION@|$(PACKAGE_VERSION)|g'
 made = conf/mailroom.service conf/mailroom.sysusers.conf conf/mailroom.pc \
 	conf/config.toml
 conf/mailroom.service: conf/mailroom.service.in Makefile
