@@ -124,7 +124,7 @@ plugin_dir = "%s/usr/libexec/mailroom"
 user = "nobody"
 [plugin.sqlite]
 [plugin.mine]
-module = "mine.so"
+module = "./mine.so"
 [chain]
 inbound = ["mine"]
 """ % w.dest)
