@@ -111,7 +111,7 @@ main(int argc, char **argv)
 
 	for (int i = 1; i < argc; i++) {
 		if (!strncmp(argv[i], "-max_total_time=", 16))
-			end = time(NULL) + atol(argv[i] + 16);
+			end = time(NULL) + strtol(argv[i] + 16, NULL, 10);
 		else if (!strncmp(argv[i], "-artifact_prefix=", 17))
 			artifact = argv[i] + 17;
 		else if (argv[i][0] != '-')
