@@ -37,7 +37,8 @@ sq_fail(struct mr_error *err, int code, const char *fmt, ...)
 static int
 code_of(sqlite3 *h)
 {
-	int system = sqlite3_system_errno(h), code = sqlite3_extended_errcode(h);
+	int system = sqlite3_system_errno(h);
+	int code = sqlite3_extended_errcode(h);
 
 	if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
 		return MR_STORE_FAILED;

@@ -411,7 +411,8 @@ sq_queue_list(void *self, int64_t id,
 		sq_sql(db, "SELECT " COLUMNS " FROM queue ORDER BY id");
 	if (id)
 		sq_bind(st, "i", id);
-	while (code == MR_STORE_OK && (step = sqlite3_step(st)) != SQLITE_DONE) {
+	while (code == MR_STORE_OK &&
+		(step = sqlite3_step(st)) != SQLITE_DONE) {
 		struct mr_queue_item i;
 
 		if (step != SQLITE_ROW) {

@@ -44,7 +44,7 @@ struct sq_watch {
 	/* sending */
 	char (*peer)[NAME_SIZE];
 	size_t n_peer;
-	struct timespec peers_of;	/* mtime of the folder they were read at */
+	struct timespec peers_of;	/* mtime of the folder then */
 	int64_t read_ms;
 	bool is_owing;			/* somebody did not get a hint */
 	/* watching */

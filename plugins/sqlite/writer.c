@@ -30,7 +30,7 @@
 #define GROUP_MOST 1000
 #define REST_MS 10000		/* quiet that long: caches are given back */
 #define OWING_MS 50		/* a hint that was not sent is tried again */
-#define OVERDUE_MS 60000	/* collecting that late does not wait for quiet */
+#define OVERDUE_MS 60000	/* collecting that late waits no more */
 #define FIRST_SWEEP_MS 300000
 
 struct ticket {
