@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <mailroom/setting.h>
 
@@ -74,6 +75,9 @@ bool conf_fill(const struct conf *c, const struct conf_node *table_node,
  * a section before its whole table is known. */
 void conf_fill_known(const struct conf *c, const struct conf_node *table_node,
 	const struct mr_setting *settings, void *into, struct arena *a);
+
+/* "50 MB", "16 KiB"; false if it is none. */
+bool conf_parse_size(struct str s, int64_t *bytes);
 
 /* The nearest of the candidates by edit distance, NULL if none is near. */
 const char *conf_nearest(struct str word, const char *const *candidates,

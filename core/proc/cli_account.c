@@ -155,6 +155,55 @@ say_done(struct cli *c, const char *key, const char *value, const char *done)
 	return 0;
 }
 
+/* One option of `account set` into *quota or *disabled. */
+static bool
+take_option(const char *option, const char *value, int64_t *quota,
+	int *disabled)
+{
+	uint64_t bytes;
+
+	if (!strcmp(option, "--disable") || !strcmp(option, "--enable")) {
+		*disabled = !strcmp(option, "--disable");
+		return true;
+	}
+	if (strcmp(option, "--quota") || !value)
+		return false;
+	*quota = 0;
+	if (!strcmp(value, "none") ||
+		conf_parse_size(str_from(value), quota))
+		return true;
+	if (!str_u64(str_from(value), INT64_MAX, &bytes))
+		return false;
+	*quota = (int64_t)bytes;
+	return true;
+}
+
+static int
+account_set(struct cli *c, int argc, char **argv)
+{
+	struct mr_error me = {{0}};
+	int64_t quota = -1;
+	int disabled = -1, i, code;
+
+	for (i = 1; i < argc; i++) {
+		if (!take_option(argv[i], i + 1 < argc ? argv[i + 1] : NULL,
+			&quota, &disabled))
+			return cli_usage(c, "options are --quota SIZE (\"5 GB\" "
+				"or none), --disable, --enable");
+		i += !strcmp(argv[i], "--quota");
+	}
+	if ((code = cli_need_store(c)))
+		return code;
+	code = c->store.op->account_set(c->store.self, argv[0], NULL, quota,
+		disabled, &me);
+	if (code)
+		return cli_fail_store("account set", code, &me);
+	if (c->json)
+		return cli_print_json(json_pack("{s:s}", "account", argv[0]));
+	printf("%s changed\n", argv[0]);
+	return 0;
+}
+
 static int
 account_remove(struct cli *c, int argc, char **argv)
 {
@@ -317,6 +366,9 @@ const struct cli_verb cli_account_verbs[] = {
 	{"account", "add", 1, 2, account_add,
 		"ADDRESS [--password-stdin|--generate]", "make an account"},
 	{"account", "list", 0, 0, account_list, "", "accounts and their size"},
+	{"account", "set", 2, 4, account_set,
+		"ADDRESS [--quota SIZE|none] [--disable|--enable]",
+		"bound an account's mail, or keep it from use"},
 	{"account", "passwd", 1, 2, account_passwd,
 		"ADDRESS [--password-stdin|--generate]", "set a password"},
 	{"account", "remove", 1, 1, account_remove, "ADDRESS",
