@@ -214,6 +214,20 @@ def test_no_negotiation():
     same("rewrite", session("mail a@x\nreset\n"), "-o", "0xbad")
 
 
+def test_stop():
+    """smfi_stop ends the filter, not the server: on_failure decides"""
+    for way in "main", "table":
+        code, out, trace = in_process(
+            "stamp_%s.so" % way, session("mail stop@x\nrcpt b@x\n") +
+            session("mail a@x\nreset\n"))
+        tap.eq(code, 0)
+        tap.eq(out.count(b"mail: pass"), 1)
+        tap.contains(out, b"rcpt: tempfail 451 4.7.1")
+        tap.contains(out, b"mail: tempfail 451 4.7.1")
+        tap.eq([line for line in trace if line.startswith(b"connect")],
+               [b"connect client.example 192.0.2.7 4711"])
+
+
 def test_start():
     """filters that do not start say why"""
     for module, args, want in (

@@ -133,6 +133,8 @@ on_mail(SMFICTX *ctx, char **list)
 	n->messages++;
 	n->headers = n->chunks = 0;
 	n->body = 0;
+	if (strstr(list[0], "stop"))
+		smfi_stop();
 	if (strstr(list[0], "tempfail")) {
 		smfi_setmlreply(ctx, "450", NULL, "come", "back", "later",
 			NULL);
