@@ -9,12 +9,12 @@ struct scene {
 };
 
 static const char *const usual[MILTER_STAGES] = {
-	"j v _ {daemon_name} {daemon_addr} {daemon_port} {if_addr} {if_name} "
+	("j v _ {daemon_name} {daemon_addr} {daemon_port} {if_addr} {if_name} "
 	"{client_addr} {client_name} {client_port} {client_ptr} "
-	"{client_resolve}",
+	"{client_resolve}"),
 	"{tls_version} {cipher} {cipher_bits} {verify}",
-	"i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} "
-	"{mail_mailer}",
+	("i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} "
+	"{mail_mailer}"),
 	"i {rcpt_addr} {rcpt_host} {rcpt_mailer} r s v",
 	"i",
 	"i {msg_id}",
