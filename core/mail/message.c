@@ -422,3 +422,9 @@ message_has_new_body(const struct message *m)
 {
 	return m->body != NULL;
 }
+
+uint64_t
+message_last_id(const struct message *m)
+{
+	return m->last_id;
+}

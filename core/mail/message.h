@@ -75,6 +75,11 @@ bool message_is_edited(const struct message *m);
  * stand above our own Received; whether the body is a filter's. */
 size_t message_count_above(const struct message *m);
 bool message_has_new_body(const struct message *m);
+/* The id that the newest field got; the next one gets one more. */
+uint64_t message_last_id(const struct message *m);
+/* If the end of the body lies in a file: its descriptor (still ours); the
+ * body's bytes from *from on stand at *offset of it. -1: not so. */
+int message_body_file(struct message *m, uint64_t *from, uint64_t *offset);
 
 /* The final bytes as pieces for the store, own fields first. Valid until the
  * next edit or message_free; the array lives in the arena. */

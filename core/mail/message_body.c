@@ -125,3 +125,20 @@ message_body_read(struct message *m, uint64_t offset, void *out, size_t len,
 		return read_replaced(m->body, offset, out, len, e);
 	return spool_read(&m->raw, m->body_at + offset, out, len, e);
 }
+
+int
+message_body_file(struct message *m, uint64_t *from, uint64_t *offset)
+{
+	uint64_t len = message_body_length(m);
+	struct mr_piece piece[2];
+	size_t n;
+
+	if (m->body != NULL || m->raw.fd < 0)
+		return -1;
+	n = spool_pieces(&m->raw, m->body_at, len, piece);
+	if (n == 0 || piece[n - 1].fd < 0)
+		return -1;
+	*from = len - piece[n - 1].length;
+	*offset = piece[n - 1].offset;
+	return piece[n - 1].fd;
+}
