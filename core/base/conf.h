@@ -43,6 +43,7 @@ void conf_free(struct conf *c);
 
 enum conf_type { CONF_TABLE, CONF_ARRAY, CONF_STRING, CONF_INT, CONF_FLOAT,
 	CONF_BOOL, CONF_DATETIME };
+const char *conf_file(const struct conf *c);	/* as given to parse */
 const struct conf_node *conf_root(const struct conf *c);
 enum conf_type conf_type_of(const struct conf_node *n);
 /* A dotted path below n ("listen.mx"), or NULL. */

@@ -211,6 +211,12 @@ conf_float(const struct conf_node *n)
 	return n->real;
 }
 
+const char *
+conf_file(const struct conf *c)
+{
+	return c->file;
+}
+
 struct str
 conf_raw(const struct conf *c, const struct conf_node *n)
 {
