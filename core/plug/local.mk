@@ -13,6 +13,11 @@ libcore_a_SOURCES += \
 	core/plug/hooks.c core/plug/hooks.h \
 	core/plug/host.c core/plug/host_services.c core/plug/scene.h \
 	core/plug/plugin.c core/plug/plugin_module.c core/plug/plugin.h \
+	core/plug/remote.c core/plug/remote.h core/plug/remote_parts.h \
+	core/plug/remote_call.c core/plug/remote_process.c \
+	core/plug/remote_serve.c core/plug/remote_served.h \
+	core/plug/remote_table.c \
+	core/plug/remote_wire.c core/plug/remote_wire.h \
 	core/plug/result.c core/plug/result.h \
 	core/plug/route.c core/plug/route.h \
 	core/plug/store.c core/plug/store.h \

@@ -21,12 +21,87 @@ keep(struct plugins *p, struct plugin *one)
 	p->item[p->n++] = one;
 }
 
+/* ------------------------------------------------------------- isolation */
+
+/* The section as text of its own: a plugin's process is shown no other's
+ * settings. */
+static struct str
+section_text(struct arena *a, const char *name, const struct conf *c,
+	const struct conf_node *section)
+{
+	const struct conf_node *n;
+	struct buf b;
+	struct str key, text;
+	size_t at = 0;
+
+	buf_init(&b, BUF_NO_CAP);
+	buf_addf(&b, "[plugin.\"%s\"]\n", name);
+	while ((n = conf_next(section, &at, &key)))
+		if (conf_type_of(n) != CONF_TABLE) {
+			buf_addf(&b, "\"%.*s\" = ", STR_ARGS(key));
+			buf_addstr(&b, conf_raw(c, n));
+			buf_addc(&b, '\n');
+		}
+	text = arena_str(a, buf_str(&b));
+	buf_free(&b);
+	return text;
+}
+
+/* Does it run elsewhere? Then the plan for it. */
+static struct remote_plan *
+plan_isolation(struct plugins *p, const char *name, const char *plugin_dir,
+	const struct conf *c, const struct conf_node *section)
+{
+	struct remote_plan *plan;
+	struct isolation held;
+	size_t i;
+
+	if (!p->isolates)
+		return NULL;
+	plugin_isolation(c, section, &p->arena, &held);
+	for (i = 0; i < p->n_moved; i++)
+		if (held.isolate == ISOLATE_NONE && !strcmp(p->moved[i], name))
+			held.isolate = ISOLATE_PROCESS;
+	if (held.isolate == ISOLATE_NONE)
+		return NULL;
+	plan = arena_alloc(&p->arena, sizeof *plan);
+	*plan = (struct remote_plan){.name = name, .isolation = held,
+		.section = section_text(&p->arena, name, c, section),
+		.file = arena_cstr(&p->arena, str_from(conf_file(c))),
+		.plugin_dir = arena_cstr(&p->arena, str_from(plugin_dir))};
+	return plan;
+}
+
+static bool
+add_remote(struct plugins *p, struct plugin *one,
+	const struct remote_plan *plan, const struct conf *c,
+	const struct conf_node *section, struct conf_report *report)
+{
+	struct remote *r;
+	struct buf why;
+
+	buf_init(&why, 65536);
+	r = remote_new(&p->arena, plan, &why);
+	if (r) {
+		one->desc = remote_desc(r);
+		one->config = r;
+		one->watched = false;	/* its calls end by themselves */
+		keep(p, one);
+	} else {
+		conf_error(c, section, true, report, "[%s]: %s", one->section,
+			buf_c(&why));
+	}
+	buf_free(&why);
+	return r != NULL;
+}
+
 bool
 plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 	const struct mr_plugin *builtin, const struct conf *c,
 	const struct conf_node *section, struct conf_report *report)
 {
 	struct plugin *one = arena_alloc(&p->arena, sizeof *one);
+	const struct remote_plan *plan;
 	struct err e = {0};
 	void *handle = NULL;
 
@@ -42,6 +117,9 @@ plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 	one->watched = !builtin;
 	if (!builtin) {
 		one->module = plugin_path(&p->arena, name, plugin_dir, c, section);
+		plan = plan_isolation(p, name, plugin_dir, c, section);
+		if (plan)
+			return add_remote(p, one, plan, c, section, report);
 		one->desc = plugin_load(one->module, &handle, &e);
 		if (!one->desc && handle && mfapi_is(handle))
 			one->desc = &mfapi_plugin;

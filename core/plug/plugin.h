@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/conf.h"
 #include "base/err.h"
+#include "plug/remote.h"
 
 struct plugin {
 	const char *name;	/* NAME of the section */
@@ -30,6 +31,11 @@ struct plugin {
 
 struct plugins {
 	struct arena arena;
+	/* Set before the first is added, where `isolate` is to be followed. */
+	bool isolates;
+	/* Those that run in their own process whatever their section says. */
+	const char *const *moved;
+	size_t n_moved;
 	struct plugin **item;
 	size_t n;
 };
@@ -50,6 +56,10 @@ const char *plugin_path(struct arena *a, const char *name,
 bool plugin_settings(struct plugin *one, const struct conf *c,
 	const struct conf_node *section, struct arena *a,
 	struct conf_report *report);
+/* The section's keys that say how it is held; wrong ones read as defaults,
+ * plugin_settings reports them. */
+void plugin_isolation(const struct conf *c, const struct conf_node *section,
+	struct arena *a, struct isolation *out);
 int plugin_open(struct plugin *one, const char *role, const char *data,
 	const char *hostname, struct err *e);
 

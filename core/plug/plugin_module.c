@@ -8,17 +8,43 @@
 #include "plug/mfapi.h"
 #include "plug/plugin.h"
 
-/* A section's own key. */
+/* Keys that every section has. */
 struct section_core {
 	const char *module;
+	struct isolation held;
 };
+
+#define HELD(field) offsetof(struct section_core, held.field)
 
 static const struct mr_setting core_rows[] = {
 	{"module", MR_PATH, 0, offsetof(struct section_core, module), "\"\"",
 		0, 0, NULL, "The shared object, if it is not NAME.so in "
 		"plugin_dir."},
+	{"isolate", MR_CHOICE, 0, HELD(isolate), "\"none\"", 0, 0,
+		"none|process|sandbox", "Where a filter runs: in the worker; "
+		"in a process of its own; in one that has no network and no "
+		"files but those that are allowed here."},
+	{"on_crash", MR_CHOICE, 0, HELD(on_crash), "\"tempfail\"", 0, 0,
+		"tempfail|skip|hold", "What becomes of a message that ended "
+		"an isolated filter twice."},
+	{"memory", MR_SIZE, 0, HELD(memory), "\"1 GiB\"", 0, INT64_MAX, NULL,
+		"Data that the process of an isolated filter may have. "
+		"0: no limit."},
+	{"cpu", MR_DURATION, 0, HELD(cpu), "0", 0, 3600000, NULL,
+		"Processor time that a call of an isolated filter may use. "
+		"0: no limit."},
+	{"time", MR_DURATION, 0, HELD(time), "0", 0, 3600000, NULL,
+		"Time after which a call of an isolated filter is given up "
+		"and its process ended. 0: [smtp] filter_timeout."},
+	{"allow_network", MR_BOOL, 0, HELD(allow_network), "false", 0, 0, NULL,
+		"A filter in the sandbox may open sockets."},
+	{"allow_files", MR_LIST, 0, HELD(allow_files), "[]", 0, 0, NULL,
+		"Files and folders that a filter in the sandbox may read; with "
+		"rw: before the path it may also change them."},
 	MR_SETTINGS_END,
 };
+
+#define CORE_ROWS (sizeof core_rows / sizeof *core_rows - 1)
 
 /* ----------------------------------------------------------- descriptors */
 
@@ -83,11 +109,11 @@ join_rows(struct arena *a, const struct mr_setting *theirs, size_t shift)
 
 	while (theirs && theirs[n].name)
 		n++;
-	all = arena_alloc(a, (n + 2) * sizeof *all);
-	all[0] = core_rows[0];
+	all = arena_alloc(a, (CORE_ROWS + n + 1) * sizeof *all);
+	memcpy(all, core_rows, CORE_ROWS * sizeof *all);
 	for (i = 0; i < n; i++) {
-		all[i + 1] = theirs[i];
-		all[i + 1].offset += shift;
+		all[CORE_ROWS + i] = theirs[i];
+		all[CORE_ROWS + i].offset += shift;
 	}
 	return all;
 }
@@ -109,6 +135,16 @@ plugin_path(struct arena *a, const char *name, const char *plugin_dir,
 			STR_ARGS(file));
 	conf_fill_known(c, section, core_rows, &core, a);
 	return core.module;
+}
+
+void
+plugin_isolation(const struct conf *c, const struct conf_node *section,
+	struct arena *a, struct isolation *out)
+{
+	struct section_core core;
+
+	conf_fill_known(c, section, core_rows, &core, a);
+	*out = core.held;
 }
 
 bool
