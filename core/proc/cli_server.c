@@ -33,6 +33,25 @@ print_workers(const json_t *workers)
 	}
 }
 
+/* Those that ever crashed. */
+static void
+print_plugins(const json_t *plugins)
+{
+	size_t i;
+	json_t *p;
+
+	json_array_foreach(plugins, i, p)
+		printf("  plugin %s: crashed %lld times%s, its process started "
+			"again %lld times\n",
+			json_string_value(json_object_get(p, "name")),
+			(long long)json_integer_value(
+				json_object_get(p, "crashes")),
+			json_is_true(json_object_get(p, "moved")) ?
+				", moved out of the workers" : "",
+			(long long)json_integer_value(
+				json_object_get(p, "restarts")));
+}
+
 /* The store's figures, added to the master's answer. */
 static int
 add_figures(struct cli *c, json_t *status)
@@ -66,6 +85,7 @@ print_status(const json_t *s)
 		(long long)json_integer_value(
 			json_object_get(s, "generation")));
 	print_workers(json_object_get(s, "workers"));
+	print_plugins(json_object_get(s, "plugins"));
 	cli_size((uint64_t)json_integer_value(json_object_get(s, "bytes")),
 		size);
 	printf("%lld messages (%s), %lld queued, %lld held\n",

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "plug/milter.h"
+#include "proc/isolate.h"
 
 #define CONFIG_MAX (4 << 20)
 
@@ -75,6 +76,12 @@ static const struct mr_setting workers_table[] = {
 		"doubles while it keeps dying."},
 	{"restart_most", MR_DURATION, 0, AT(workers_settings, restart_most),
 		"\"30s\"", 10, 3600000, NULL, "Longest such pause."},
+	{"crash_limit", MR_INT, 0, AT(workers_settings, crash_limit), "3", 0,
+		ISOLATE_LIMIT, NULL, "A filter that crashes workers so often "
+		"within crash_window runs in a process of its own from then "
+		"on, until the server ends. 0: never."},
+	{"crash_window", MR_DURATION, 0, AT(workers_settings, crash_window),
+		"\"10m\"", 1000, 86400000, NULL, "See crash_limit."},
 	{"confine", MR_BOOL, 0, AT(workers_settings, confine), "true", 0, 0,
 		NULL, "Workers give up new privileges and, where the kernel "
 		"has Landlock, writing outside the data folder."},

@@ -46,6 +46,7 @@ struct workers_settings {	/* [workers] */
 	int64_t stack;		/* bytes a thread */
 	int64_t drain_timeout;
 	int64_t restart_first, restart_most;
+	int64_t crash_limit, crash_window;
 	bool confine;
 };
 

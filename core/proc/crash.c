@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "plug/hooks.h"
 
 static const char *crash_role;
+static int crash_control = -1;
 
 static size_t
 put(char *out, size_t at, size_t room, const char *text)
@@ -53,6 +55,17 @@ signal_name(int sig)
 	}
 }
 
+/* The master counts the crashes of each plugin. */
+static void
+tell_master(const char *plugin)
+{
+	char text[96] = "crash ";
+	size_t at = put(text, 6, sizeof text, plugin);
+
+	if (crash_control >= 0)
+		send(crash_control, text, at, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static void
 die(int sig)
 {
@@ -71,6 +84,7 @@ die(int sig)
 		at = put_key(line, at, room, "plugin", b->plugin);
 		at = put_key(line, at, room, "hook", b->hook);
 		at = put_key(line, at, room, "session", b->session);
+		tell_master(b->plugin);
 	}
 	line[at++] = '\n';
 	written = write(2, line, at);
@@ -82,7 +96,7 @@ die(int sig)
 }
 
 void
-crash_install(const char *role)
+crash_install(const char *role, int control)
 {
 	static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 	struct sigaction sa = {.sa_handler = die,
@@ -90,6 +104,7 @@ crash_install(const char *role)
 	size_t i;
 
 	crash_role = role;
+	crash_control = control;
 	for (i = 0; i < sizeof fatal / sizeof *fatal; i++)
 		sigaction(fatal[i], &sa, NULL);
 }

@@ -8,7 +8,8 @@
 #ifndef PROC_CRASH_H
 #define PROC_CRASH_H
 
-/* role is kept by pointer. */
-void crash_install(const char *role);
+/* role is kept by pointer. control: where the master is told "crash NAME" of
+ * the plugin, or -1. */
+void crash_install(const char *role, int control);
 
 #endif

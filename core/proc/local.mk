@@ -4,8 +4,11 @@ libcore_a_SOURCES += \
 	core/proc/config.c core/proc/config.h \
 	core/proc/crash.c core/proc/crash.h \
 	core/proc/ctl.c core/proc/ctl.h \
+	core/proc/isolate.c core/proc/isolate.h \
 	core/proc/master.c core/proc/master.h \
+	core/proc/plugin_host.c core/proc/plugin_host.h \
 	core/proc/priv.c core/proc/priv.h \
+	core/proc/sandbox.c core/proc/sandbox.h \
 	core/proc/spawn.c core/proc/spawn.h \
 	core/proc/team.c core/proc/team.h \
 	core/proc/worker.c core/proc/worker.h

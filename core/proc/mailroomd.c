@@ -1,11 +1,13 @@
 /*
  * mailroomd.c - main of the server: the master, or, started by it with
- * --role, one of its workers.
+ * --role, one of its workers, or, started by a worker, the process of one
+ * plugin.
  */
 #include <getopt.h>
 
 #include "proc/config.h"
 #include "proc/master.h"
+#include "proc/plugin_host.h"
 #include "proc/worker.h"
 
 static const char usage[] =
@@ -30,6 +32,8 @@ main(int argc, char **argv)
 
 	if (argc > 2 && !strcmp(argv[1], "--role"))
 		return worker_main(argc, argv);
+	if (plugin_host_is(argc, argv))
+		return plugin_host_main(argc, argv);
 	while ((c = getopt_long(argc, argv, "c:fvh", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':

@@ -45,6 +45,7 @@ struct master {
 	struct team *old;	/* they end; newest first */
 	bool wants_reload;
 	struct bound bound;
+	struct isolate_ledger isolate;	/* plugins that crash, over all generations */
 	int signals, control, lock, ready_pipe;
 	bool stopping, failed;
 	int64_t stop_deadline, started;
@@ -75,7 +76,9 @@ read_team(struct master *m, struct err *e)
 		goto out;
 	}
 	t = team_new(++m->generation, c, text, e);
-	if (!t)
+	if (t)
+		t->isolate = &m->isolate;
+	else
 		config_free(c);
 out:
 	conf_report_free(&report);
@@ -451,18 +454,35 @@ describe_team(const struct team *t)
 	return list;
 }
 
+/* Plugins that ever crashed. */
+static json_t *
+describe_plugins(const struct isolate_ledger *all)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < all->n; i++)
+		json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:b}",
+			"name", all->plugin[i].name,
+			"crashes", (int)all->plugin[i].crashes,
+			"restarts", (int)all->plugin[i].restarts,
+			"moved", all->plugin[i].is_moved));
+	return list;
+}
+
 static json_t *
 answer(void *arg, const char *verb)
 {
 	struct master *m = arg;
 
 	if (!strcmp(verb, "status"))
-		return json_pack("{s:i, s:i, s:b, s:I, s:o}",
+		return json_pack("{s:i, s:i, s:b, s:I, s:o, s:o}",
 			"pid", (int)getpid(),
 			"generation", (int)m->current->generation,
 			"ready", team_is_ready(m->current) && !m->stopping,
 			"uptime_ms", (json_int_t)(clock_mono() - m->started),
-			"workers", describe_team(m->current));
+			"workers", describe_team(m->current),
+			"plugins", describe_plugins(&m->isolate));
 	if (!strcmp(verb, "reload")) {
 		unsigned before = m->generation;
 

@@ -54,7 +54,8 @@ hand_over(const int *from, size_t n)
 static const char **
 make_args(const struct spawn *s, struct arena *a)
 {
-	const char **argv = arena_alloc(a, (14 + 2 * s->n_listen) * sizeof *argv);
+	const char **argv = arena_alloc(a, (14 +
+		2 * s->n_listen + 2 * ISOLATE_NAMES) * sizeof *argv);
 	size_t n = 0, i;
 
 	argv[n++] = "mailroomd";
@@ -68,6 +69,12 @@ make_args(const struct spawn *s, struct arena *a)
 		argv[n++] = "--orphans";
 		argv[n++] = arena_cstr(a, str_from(s->orphans));
 	}
+	for (i = 0; s->isolate && i < s->isolate->n; i++)
+		if (s->isolate->plugin[i].is_moved) {
+			argv[n++] = "--isolate";
+			argv[n++] = arena_cstr(a, str_from(
+				s->isolate->plugin[i].name));
+		}
 	for (i = 0; i < s->n_listen; i++) {
 		argv[n++] = "--listen";
 		argv[n++] = arena_printf(a, "%s=%d", s->listen[i].name,
@@ -152,6 +159,9 @@ spawn_read_args(int argc, char **argv, struct spawn_args *out, struct err *e)
 			out->config_file = value;
 		else if (!strcmp(key, "--orphans"))
 			out->orphans = value;
+		else if (!strcmp(key, "--isolate") &&
+			out->n_moved < ISOLATE_NAMES)
+			out->moved[out->n_moved++] = value;
 		else if (!strcmp(key, "--listen") && out->n_listen < 256 &&
 			read_listen(argv[i + 1],
 				&out->listen[out->n_listen]) == 0)

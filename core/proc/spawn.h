@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "proc/config.h"
+#include "proc/isolate.h"
 
 /* Workers inherit the master's lock here: while one of them lives no other
  * master starts on the same data. */
@@ -32,6 +33,7 @@ struct spawn {
 	const struct spawn_listen *listen;
 	size_t n_listen;
 	const char *orphans;	/* runner: owner prefix whose leases to return */
+	const struct isolate_ledger *isolate;	/* plugins moved out; or NULL */
 };
 
 /* A memory file with the text. */
@@ -48,6 +50,8 @@ struct spawn_args {
 	struct spawn_listen listen[256];
 	size_t n_listen;
 	const char *orphans;
+	const char *moved[ISOLATE_NAMES];
+	size_t n_moved;
 };
 /* -1: this is no worker's command line. */
 int spawn_read_args(int argc, char **argv, struct spawn_args *out,

@@ -93,7 +93,7 @@ start_one(struct team *t, struct worker *w, const struct bound *b)
 	struct spawn_listen listen[256];
 	struct spawn s = {.role = w->role, .generation = t->generation,
 		.config_file = t->config->file, .config_fd = t->config_fd,
-		.listen = listen};
+		.listen = listen, .isolate = t->isolate};
 	struct err e = {0};
 
 	s.n_listen = pick_sockets(t, w->role, b, listen, 256);
@@ -154,6 +154,28 @@ log_end(const struct worker *w, pid_t pid, int status)
 			LOG_N("restart_ms", w->pause));
 }
 
+/* What a worker says beside "ready" is of plugins that crash. */
+static void
+hear_words(const struct team *t, struct str words)
+{
+	const struct workers_settings *set = &t->config->workers;
+
+	if (t->isolate)
+		isolate_heard(t->isolate, words, set->crash_limit,
+			set->crash_window);
+}
+
+static void
+hear_last_words(const struct team *t, const struct worker *w)
+{
+	char text[128];
+	ssize_t n;
+
+	while (w->control >= 0 && (n = recv(w->control, text, sizeof text,
+		MSG_DONTWAIT)) > 0)
+		hear_words(t, str_of(text, (size_t)n));
+}
+
 bool
 team_ended(struct team *t, pid_t pid, int status)
 {
@@ -168,6 +190,7 @@ team_ended(struct team *t, pid_t pid, int status)
 	if (i == t->n)
 		return false;
 	w = &t->worker[i];
+	hear_last_words(t, w);
 	if (now - w->started > YOUNG)
 		w->pause = set->restart_first;
 	w->crashes++;
@@ -199,7 +222,7 @@ team_is_ready(const struct team *t)
 bool
 team_heard(struct team *t, struct worker *w)
 {
-	char text[64];
+	char text[128];
 	ssize_t n = recv(w->control, text, sizeof text - 1, MSG_DONTWAIT);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -209,8 +232,10 @@ team_heard(struct team *t, struct worker *w)
 		return false;
 	}
 	text[n] = '\0';
-	if (strcmp(text, "ready"))
+	if (strcmp(text, "ready")) {
+		hear_words(t, str_of(text, (size_t)n));
 		return false;
+	}
 	w->ready = true;
 	log_info("worker.ready", LOG_S("kind", role_name(w->role)),
 		LOG_N("worker", w->pid),

@@ -14,6 +14,7 @@
 
 #include "proc/bound.h"
 #include "proc/config.h"
+#include "proc/isolate.h"
 
 struct worker {			/* a place in the team and who fills it */
 	enum role role;
@@ -37,6 +38,7 @@ struct team {
 	bool was_ready;		/* all of them were, once */
 	bool draining;		/* nobody is started again */
 	int64_t deadline;	/* then who is left is killed, clock_mono */
+	struct isolate_ledger *isolate;	/* the master's; NULL: none is kept */
 	struct team *older;	/* the master's list of those that drain */
 };
 

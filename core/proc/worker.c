@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/limit.h"
+#include "plug/remote.h"
 #include "plug/watchdog.h"
 #include "proc/crash.h"
 #include "proc/priv.h"
@@ -67,6 +68,21 @@ read_config(struct worker_life *w, struct err *e)
 	return (int)n;
 }
 
+/* What happens to the processes of isolated plugins, for the master's
+ * account. Set once before any of them runs. */
+static int watched_control;
+
+static void
+tell_master(const char *plugin, const char *what)
+{
+	char text[96];
+	int n = snprintf(text, sizeof text, "%s %s", what, plugin);
+
+	if (send(watched_control, text, (size_t)n, MSG_NOSIGNAL |
+		MSG_DONTWAIT) < 0)
+		log_debug("worker.tell", LOG_S("error", strerror(errno)));
+}
+
 /* Plugins, and the chains of an SMTP worker. Their errors go to standard
  * error in full, as the command line shows them. */
 static int
@@ -78,6 +94,11 @@ load_plugins(struct worker_life *w, struct err *e)
 
 	conf_report_init(&report);
 	plugins_init(&w->plugins);
+	w->plugins.isolates = true;
+	w->plugins.moved = w->args.moved;
+	w->plugins.n_moved = w->args.n_moved;
+	watched_control = w->args.control_fd;
+	remote_watch(tell_master);
 	ok = config_load_plugins(c, w->args.role, &w->plugins, &report);
 	if (ok && w->args.role == ROLE_SMTP)
 		ok = config_chain(c, &w->plugins, "inbound", &c->chain.inbound,
@@ -379,7 +400,7 @@ worker_main(int argc, char **argv)
 	snprintf(name, sizeof name, "mr-%s", role_name(w.args.role));
 	prctl(PR_SET_NAME, name, 0, 0, 0);
 	log_open(2, LOG_INFO, false, role_name(w.args.role));
-	crash_install(role_name(w.args.role));
+	crash_install(role_name(w.args.role), w.args.control_fd);
 	/* Few malloc arenas: many threads, little memory each. */
 	mallopt(M_ARENA_MAX, 4);
 	if (start_up(&w, &e) < 0) {
