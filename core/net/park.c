@@ -9,7 +9,10 @@
  *	RUNNING  in serve() on one thread; wakes are gathered in `pending`
  *
  * The polling thread turns epoll events and due timers into READY guests and
- * calls the listeners. A guest that becomes READY leaves the timer heap; its
+ * calls the listeners. A serving thread that has nothing to do waits on a word
+ * of its own (futex(2)), the last one that went idle first in the list: a
+ * guest is handed to it under p->lock and it is woken behind the lock, so that
+ * no thread is woken to wait again. A guest that becomes READY leaves the timer heap; its
  * epoll registration is one-shot and has fired, or is switched off by the
  * next arming. An event that meets a guest which is not PARKED any more (its
  * timer was faster), or is PARKED for time only, is dropped: the descriptor
@@ -24,9 +27,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -45,9 +51,20 @@ struct listening {
 	void *arg;
 };
 
+struct server {			/* a serving thread */
+	struct park *park;
+	pthread_t thread;
+	_Atomic uint32_t bell;	/* 1: look at `given`, or at `stopping` */
+	struct guest *given;
+	unsigned why;
+	struct server *next;	/* idle, or about to be woken */
+};
+
 struct park {
 	pthread_mutex_t lock;
-	pthread_cond_t work, empty;
+	pthread_cond_t empty;
+	struct server *idle;	/* last one first */
+	struct server *to_wake;	/* by unlock() */
 	int epoll, bell;	/* bell wakes the polling thread */
 	struct guest **by_fd;	/* the guest that owns a descriptor */
 	unsigned by_fd_room;
@@ -61,7 +78,8 @@ struct park {
 	bool paused;		/* listeners are switched off */
 	bool closing, closed;	/* for good: asked for, done by the poller */
 	bool draining, stopping;
-	pthread_t poller, *thread;
+	pthread_t poller;
+	struct server *server;
 	unsigned n_threads;
 };
 
@@ -141,6 +159,74 @@ ring_bell(struct park *p)
 		assert(errno == EAGAIN);	/* it is ringing already */
 }
 
+/* Every lock of p->lock ends here. */
+static void
+unlock(struct park *p)
+{
+	struct server *s = p->to_wake, *next;
+
+	p->to_wake = NULL;
+	pthread_mutex_unlock(&p->lock);
+	for (; s; s = next) {
+		next = s->next;		/* it is another list's at once */
+		atomic_store_explicit(&s->bell, 1, memory_order_release);
+		syscall(SYS_futex, &s->bell, FUTEX_WAKE_PRIVATE, 1, NULL,
+			NULL, 0);
+	}
+}
+
+static void
+wait_for_bell(struct server *s)
+{
+	while (!atomic_exchange_explicit(&s->bell, 0, memory_order_acquire))
+		syscall(SYS_futex, &s->bell, FUTEX_WAIT_PRIVATE, 0, NULL,
+			NULL, 0);
+}
+
+/* Lock held. The first ready guest begins to run; NULL: there is none. */
+static struct guest *
+take_ready(struct park *p, unsigned *why)
+{
+	struct guest *g = p->ready;
+
+	if (!g)
+		return NULL;
+	p->ready = g->next;
+	if (!p->ready)
+		p->ready_end = &p->ready;
+	p->n_ready--;
+	p->n_running++;
+	*why = g->pending;
+	g->pending = 0;
+	g->state = RUNNING;
+	return g;
+}
+
+/* Lock held. */
+static void
+wake_idle(struct park *p)
+{
+	struct server *s = p->idle;
+
+	if (!s)
+		return;
+	p->idle = s->next;
+	s->given = take_ready(p, &s->why);
+	s->next = p->to_wake;
+	p->to_wake = s;
+}
+
+/* Lock held. For a PARKED guest, or one that runs no more. */
+static void
+queue_ready(struct park *p, struct guest *g)
+{
+	g->state = READY;
+	g->next = NULL;
+	*p->ready_end = g;
+	p->ready_end = &g->next;
+	p->n_ready++;
+}
+
 /* Lock held. */
 static void
 make_ready(struct park *p, struct guest *g, unsigned why)
@@ -149,12 +235,8 @@ make_ready(struct park *p, struct guest *g, unsigned why)
 	if (g->state != PARKED)
 		return;
 	heap_remove(p, g);
-	g->state = READY;
-	g->next = NULL;
-	*p->ready_end = g;
-	p->ready_end = &g->next;
-	p->n_ready++;
-	pthread_cond_signal(&p->work);
+	queue_ready(p, g);
+	wake_idle(p);
 }
 
 static void
@@ -204,63 +286,68 @@ park_guest(struct park *p, struct guest *g, enum park_next next)
 		g->in_epoll = true;
 }
 
-/* One turn. Lock held on entry and exit. */
+/* Lock held. */
 static void
-serve_one(struct park *p, struct guest *g)
+count_out(struct park *p)
 {
-	enum park_next next;
-	unsigned why = g->pending;
+	p->n_running--;
+	if (--p->n_guests == 0)
+		pthread_cond_broadcast(&p->empty);
+}
 
-	g->pending = 0;
-	g->state = RUNNING;
-	p->n_running++;
-	pthread_mutex_unlock(&p->lock);
-	next = g->serve(g, why);
+/* One turn. The lock is held on exit, not on entry. */
+static void
+serve_one(struct park *p, struct guest *g, unsigned why)
+{
+	enum park_next next = g->serve(g, why);
+
 	if (next == PARK_LEAVE) {
 		pthread_mutex_lock(&p->lock);
 		p->by_fd[g->fd] = NULL;
-		pthread_mutex_unlock(&p->lock);
+		unlock(p);
 		g->leave(g);
 		pthread_mutex_lock(&p->lock);
-		p->n_running--;
-		if (--p->n_guests == 0)
-			pthread_cond_broadcast(&p->empty);
+		count_out(p);
 		return;
 	}
 	pthread_mutex_lock(&p->lock);
 	p->n_running--;
 	if (next == PARK_READY)
 		g->pending |= PARK_WHY_AGAIN;
-	if (g->pending) {
-		g->state = PARKED;
-		make_ready(p, g, 0);
-	} else {
+	if (g->pending)
+		queue_ready(p, g);	/* this thread takes the next one */
+	else
 		park_guest(p, g, next);
-	}
 }
 
 static void *
 run_server(void *arg)
 {
-	struct park *p = arg;
+	struct server *s = arg;
+	struct park *p = s->park;
 	struct guest *g;
+	unsigned why;
 
 	pthread_mutex_lock(&p->lock);
-	for (;;) {
-		g = p->ready;
-		if (g) {
-			p->ready = g->next;
-			if (!p->ready)
-				p->ready_end = &p->ready;
-			p->n_ready--;
-			serve_one(p, g);
-		} else if (p->stopping) {
-			break;
+	while (!p->stopping) {
+		g = take_ready(p, &why);
+		if (!g) {
+			s->next = p->idle;
+			p->idle = s;
+			unlock(p);
+			wait_for_bell(s);
+			g = s->given;
+			why = s->why;
+			s->given = NULL;
 		} else {
-			pthread_cond_wait(&p->work, &p->lock);
+			unlock(p);
 		}
+		if (g)
+			serve_one(p, g, why);
+		else
+			pthread_mutex_lock(&p->lock);
 	}
-	pthread_mutex_unlock(&p->lock);
+	unlock(p);
 	return NULL;
 }
 
@@ -292,17 +379,28 @@ adjust_listeners(struct park *p)
 		arm_listener(p, &p->listening[i], !pause);
 }
 
+/* Lock held. */
 static void
 take_event(struct park *p, uint64_t key)
 {
 	uint32_t fd = (uint32_t)key, serial = (uint32_t)(key >> 32);
-	struct guest *g;
+	struct guest *g = fd < p->by_fd_room ? p->by_fd[fd] : NULL;
 
-	pthread_mutex_lock(&p->lock);
-	g = fd < p->by_fd_room ? p->by_fd[fd] : NULL;
 	if (g && g->serial == serial && g->state == PARKED && g->wants_input)
 		make_ready(p, g, PARK_WHY_INPUT);
-	pthread_mutex_unlock(&p->lock);
+}
+
+/* The guests among the events. */
+static void
+take_events(struct park *p, const struct epoll_event *ev, int n)
+{
+	int i;
+
+	pthread_mutex_lock(&p->lock);
+	for (i = 0; i < n; i++)
+		if (ev[i].data.u64 != UINT64_MAX && ev[i].data.u64 >> 32)
+			take_event(p, ev[i].data.u64);
+	unlock(p);
 }
 
 static void
@@ -334,7 +432,7 @@ take_timers(struct park *p)
 	/* While paused look again soon: the ready queue shrinks silently. */
 	if (p->paused && !p->draining && !p->closed && (left < 0 || left > 10))
 		left = 10;
-	pthread_mutex_unlock(&p->lock);
+	unlock(p);
 	return left > 60000 ? 60000 : (int)left;
 }
 
@@ -347,14 +445,13 @@ run_poller(void *arg)
 
 	while (!__atomic_load_n(&p->stopping, __ATOMIC_ACQUIRE)) {
 		n = epoll_wait(p->epoll, ev, EVENTS, take_timers(p));
+		take_events(p, ev, n);
 		for (i = 0; i < n; i++) {
 			uint64_t key = ev[i].data.u64;
 
 			if (key == UINT64_MAX)
 				take_bell(p);
-			else if (key >> 32)
-				take_event(p, key);
-			else if (!__atomic_load_n(&p->draining,
+			else if (!(key >> 32) && !__atomic_load_n(&p->draining,
 				__ATOMIC_ACQUIRE))
 				p->listening[key].accepted(
 					p->listening[key].arg,
@@ -390,7 +487,6 @@ park_new(unsigned threads, size_t stack, unsigned max_guests, struct err *e)
 	if (!stack)
 		stack = STACK_DEFAULT;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->work, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&p->empty, &monotonic);
@@ -404,11 +500,15 @@ park_new(unsigned threads, size_t stack, unsigned max_guests, struct err *e)
 		err_sys(e, "epoll");
 		goto out;
 	}
-	p->thread = mem_alloc(threads * sizeof *p->thread);
+	p->server = mem_alloc(threads * sizeof *p->server);
 	/* The poller last: it looks at n_threads. */
-	for (code = 0; !code && p->n_threads < threads; p->n_threads += !code)
-		code = start_thread(&p->thread[p->n_threads], stack,
-			run_server, p);
+	for (code = 0; !code && p->n_threads < threads;
+		p->n_threads += !code) {
+		struct server *s = &p->server[p->n_threads];
+
+		s->park = p;
+		code = start_thread(&s->thread, stack, run_server, s);
+	}
 	if (!code)
 		code = start_thread(&p->poller, STACK_DEFAULT, run_poller, p);
 	if (!code)
@@ -445,7 +545,7 @@ park_add(struct park *p, struct guest *g)
 		own_fd(p, g->fd, g);
 		make_ready(p, g, PARK_WHY_START);
 	}
-	pthread_mutex_unlock(&p->lock);
+	unlock(p);
 	return taken;
 }
 
@@ -454,7 +554,7 @@ park_wake(struct park *p, struct guest *g)
 {
 	pthread_mutex_lock(&p->lock);
 	make_ready(p, g, PARK_WHY_WAKE);
-	pthread_mutex_unlock(&p->lock);
+	unlock(p);
 }
 
 int
@@ -465,7 +565,7 @@ park_listen(struct park *p, int fd, void (*accepted)(void *arg, int fd),
 
 	pthread_mutex_lock(&p->lock);
 	if (p->n_listening == MOST_LISTENERS) {
-		pthread_mutex_unlock(&p->lock);
+		unlock(p);
 		return err_set(e, ERR_CONFIG, "more than %d addresses",
 			MOST_LISTENERS);
 	}
@@ -474,7 +574,7 @@ park_listen(struct park *p, int fd, void (*accepted)(void *arg, int fd),
 	p->n_listening++;
 	if (!p->paused)
 		arm_listener(p, l, true);
-	pthread_mutex_unlock(&p->lock);
+	unlock(p);
 	return 0;
 }
 
@@ -488,7 +588,7 @@ park_close(struct park *p)
 	ring_bell(p);
 	while (!p->closed)
 		pthread_cond_wait(&p->empty, &p->lock);
-	pthread_mutex_unlock(&p->lock);
+	unlock(p);
 }
 
 void
@@ -502,7 +602,7 @@ park_drain(struct park *p)
 	for (i = 0; i < p->by_fd_room; i++)
 		if (p->by_fd[i])
 			make_ready(p, p->by_fd[i], PARK_WHY_DRAIN);
-	pthread_mutex_unlock(&p->lock);
+	unlock(p);
 }
 
 bool
@@ -523,7 +623,7 @@ park_wait_empty(struct park *p, int64_t ms)
 		&end) != ETIMEDOUT)
 		;
 	empty = p->n_guests == 0;
-	pthread_mutex_unlock(&p->lock);
+	unlock(p);
 	return empty;
 }
 
@@ -534,17 +634,18 @@ park_stop(struct park *p)
 
 	pthread_mutex_lock(&p->lock);
 	__atomic_store_n(&p->stopping, true, __ATOMIC_RELEASE);
-	pthread_cond_broadcast(&p->work);
-	pthread_mutex_unlock(&p->lock);
+	while (p->idle)
+		wake_idle(p);
+	unlock(p);
 	ring_bell(p);
 	pthread_join(p->poller, NULL);
 	for (i = 0; i < p->n_threads; i++)
-		pthread_join(p->thread[i], NULL);
+		pthread_join(p->server[i].thread, NULL);
 	close(p->epoll);
 	close(p->bell);
 	free(p->by_fd);
 	free(p->heap);
-	free(p->thread);
+	free(p->server);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
@@ -556,5 +657,5 @@ park_count(struct park *p, struct park_figures *out)
 	*out = (struct park_figures){.ready = p->n_ready,
 		.running = p->n_running, .threads = p->n_threads};
 	out->parked = p->n_guests - p->n_ready - p->n_running;
-	pthread_mutex_unlock(&p->lock);
+	unlock(p);
 }
