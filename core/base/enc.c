@@ -363,12 +363,10 @@ enc_random_word(char *out, size_t n)
 {
 	/* 32 letters, so that five bits choose one evenly. */
 	static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
-	unsigned char b;
 	size_t i;
 
-	for (i = 0; i < n; i++) {
-		enc_random(&b, 1);
-		out[i] = letters[b & 31];
-	}
+	enc_random(out, n);
+	for (i = 0; i < n; i++)
+		out[i] = letters[out[i] & 31];
 	out[n] = '\0';
 }
