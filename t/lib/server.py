@@ -4,6 +4,7 @@ import imaplib
 import json
 import os
 import poplib
+import random
 import re
 import shutil
 import signal
@@ -40,13 +41,19 @@ imaplib._MAXLINE = 100_000_000
 
 
 def free_ports(n):
-    """n ports that nobody listens on now, all different."""
-    socks = [socket.socket() for _ in range(n)]
-    for s in socks:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in socks]
-    for s in socks:
-        s.close()
+    """n ports that nobody listens on now, all different; below those that
+    the kernel gives to outgoing connections, so that they stay free."""
+    ports = []
+    while len(ports) < n:
+        port = random.SystemRandom().randrange(10000, 32000)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
     return ports
 
 
