@@ -318,13 +318,13 @@ start_threads(struct queue *q, struct err *e)
 	pthread_attr_setstacksize(&attr, STACK);
 	q->worker = mem_alloc((size_t)q->house.settings->concurrency *
 		sizeof *q->worker);
-	code = pthread_create(&q->claimer, &attr, run_claimer, q);
-	while (!code && q->n_worker < q->house.settings->concurrency) {
+	/* The claimer last: it looks at n_worker. */
+	for (code = 0; !code && q->n_worker < q->house.settings->concurrency;
+		q->n_worker += !code)
 		code = pthread_create(&q->worker[q->n_worker], &attr,
 			run_worker, q);
-		if (!code)
-			q->n_worker++;
-	}
+	if (!code)
+		code = pthread_create(&q->claimer, &attr, run_claimer, q);
 	pthread_attr_destroy(&attr);
 	errno = code;
 	return code ? err_sys(e, "starting the queue's threads") : 0;
