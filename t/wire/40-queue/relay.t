@@ -326,7 +326,8 @@ def test_big(h):
     m = h.wait_sink(1, 60 * SLOW)[0]
     tap.ok(m.data.endswith(message), "bytes differ")
     grown = h.server.memory(pid) - before
-    tap.ok(grown < 8192, "peak grew by %d KiB" % grown)
+    if SLOW == 1:       # a sanitizer keeps what is freed
+        tap.ok(grown < 8192, "peak grew by %d KiB" % grown)
 
 
 def test_expiry():
