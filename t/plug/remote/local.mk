@@ -1,6 +1,5 @@
 # t/plug/remote: filters in their own process, the filter that misbehaves
-# there; t/bench/remote
-# says what isolation costs.
+# there. t/bench/remote says what isolation costs.
 check_PROGRAMS += t/plug/remote/remote \
 	t/plug/remote/rogue.so t/plug/remote/reader.so
 t_plug_remote_remote_SOURCES = t/plug/remote/remote.c t/plug/remote/rig.c \
