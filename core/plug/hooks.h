@@ -27,6 +27,10 @@ struct services {
 	const struct store *store;
 };
 
+/* Where mail comes from: each has a chain of its own. */
+enum direction { CHAIN_INBOUND, CHAIN_SUBMISSION, CHAIN_LOCAL, CHAIN_RELAY,
+	CHAINS };
+
 /* The filters of one direction, in order. */
 struct chain {
 	const char *name;		/* "inbound", ... */

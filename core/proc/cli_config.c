@@ -3,13 +3,14 @@
  */
 #include "proc/cli.h"
 
+#include "proc/chains.h"
 #include "proc/priv.h"
 
 static int
 config_check(struct cli *c, int argc, char **argv)
 {
 	struct conf_report report;
-	struct chain chain = {0};
+	struct chain chain[CHAINS];
 	struct err e = {0};
 	bool ok;
 
@@ -23,13 +24,7 @@ config_check(struct cli *c, int argc, char **argv)
 	conf_report_init(&report);
 	plugins_init(&c->plugins);
 	ok = config_load_plugins(c->config, ROLE_CLI, &c->plugins, &report) &&
-		config_chain(c->config, &c->plugins, "inbound",
-			&c->config->chain.inbound, &chain, &c->config->arena,
-			&report);
-	chain = (struct chain){0};
-	ok = ok && config_chain(c->config, &c->plugins, "submission",
-		&c->config->chain.submission, &chain, &c->config->arena,
-		&report);
+		chains_make(c->config, &c->plugins, chain, &report);
 	if (report.text.len)
 		fputs(buf_c(&report.text), stderr);
 	if (ok && store_find(&c->plugins, &c->store, &e) < 0) {

@@ -106,6 +106,11 @@ static const struct mr_setting chain_table[] = {
 		"Filters and milters for mail from other servers, in order."},
 	{"submission", MR_LIST, 0, AT(chain_settings, submission), "[]", 0, 0,
 		NULL, "Filters and milters for mail of our own accounts."},
+	{"local", MR_LIST, 0, AT(chain_settings, local), "[]", 0, 0, NULL,
+		"Filters and milters for mail of programs on this machine."},
+	{"relay", MR_LIST, 0, AT(chain_settings, relay), "[]", 0, 0, NULL,
+		"Filters and milters for mail from [smtp] relay_networks. "
+		"Left out: as inbound."},
 	MR_SETTINGS_END,
 };
 
@@ -259,6 +264,8 @@ check_whole(struct config *c, struct conf_report *report)
 			"are not both set");
 	check_chain(c, "chain.inbound", &c->chain.inbound, report);
 	check_chain(c, "chain.submission", &c->chain.submission, report);
+	check_chain(c, "chain.local", &c->chain.local, report);
+	check_chain(c, "chain.relay", &c->chain.relay, report);
 	if (!*c->server.hostname) {
 		char name[256] = "";
 
@@ -329,7 +336,9 @@ static bool
 is_for_role(const struct config *c, enum role r, struct str name)
 {
 	bool chained = is_listed(&c->chain.inbound, name) ||
-		is_listed(&c->chain.submission, name);
+		is_listed(&c->chain.submission, name) ||
+		is_listed(&c->chain.local, name) ||
+		is_listed(&c->chain.relay, name);
 
 	return r == ROLE_CLI || r == ROLE_SMTP || !chained;
 }
@@ -360,32 +369,4 @@ config_load_plugins(const struct config *c, enum role r, struct plugins *out,
 		}
 	}
 	return report->errors == before;
-}
-
-bool
-config_chain(const struct config *c, const struct plugins *p, const char *name,
-	const struct mr_list *list, struct chain *out, struct arena *a,
-	struct conf_report *report)
-{
-	const struct conf_node *node;
-	size_t i;
-	bool ok = true;
-
-	out->name = name;
-	out->timeout_ms = c->smtp.filter_timeout;
-	out->item = arena_alloc(a, (list->n + 1) * sizeof *out->item);
-	node = conf_find(conf_root(c->doc),
-		arena_printf(a, "chain.%s", name));
-	for (i = 0; i < list->n; i++) {
-		struct plugin *f = plugins_find(p, list->item[i]);
-
-		if (f && PLUG_ROLE(f->desc, filter)) {
-			out->item[out->n++] = f;
-			continue;
-		}
-		ok = false;
-		conf_error(c->doc, node, false, report, "`%s` is no filter",
-			list->item[i]);
-	}
-	return ok;
 }

@@ -57,7 +57,7 @@ struct resolver_settings {	/* [dns] */
 };
 
 struct chain_settings {		/* [chain] */
-	struct mr_list inbound, submission;
+	struct mr_list inbound, submission, local, relay;
 };
 
 struct config {
@@ -95,10 +95,6 @@ void config_free(struct config *c);
  * for the command line's checks. */
 bool config_load_plugins(const struct config *c, enum role r,
 	struct plugins *out, struct conf_report *report);
-/* Makes a chain from its list; every name must have been loaded. */
-bool config_chain(const struct config *c, const struct plugins *p,
-	const char *name, const struct mr_list *list, struct chain *out,
-	struct arena *a, struct conf_report *report);
 
 /* The sections, for config show and the manual page. */
 struct config_section {

@@ -1,6 +1,7 @@
 # core/proc: the two programs. What both need is in the library.
 libcore_a_SOURCES += \
 	core/proc/bound.c core/proc/bound.h \
+	core/proc/chains.c core/proc/chains.h \
 	core/proc/config.c core/proc/config.h \
 	core/proc/crash.c core/proc/crash.h \
 	core/proc/ctl.c core/proc/ctl.h \

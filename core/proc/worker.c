@@ -23,6 +23,7 @@
 #include "net/limit.h"
 #include "plug/remote.h"
 #include "plug/watchdog.h"
+#include "proc/chains.h"
 #include "proc/crash.h"
 #include "proc/priv.h"
 #include "proc/spawn.h"
@@ -101,11 +102,7 @@ load_plugins(struct worker_life *w, struct err *e)
 	remote_watch(tell_master);
 	ok = config_load_plugins(c, w->args.role, &w->plugins, &report);
 	if (ok && w->args.role == ROLE_SMTP)
-		ok = config_chain(c, &w->plugins, "inbound", &c->chain.inbound,
-			&w->house.inbound, &c->arena, &report) &&
-			config_chain(c, &w->plugins, "submission",
-			&c->chain.submission, &w->house.submission, &c->arena,
-			&report);
+		ok = chains_make(c, &w->plugins, w->house.chain, &report);
 	if (report.text.len)
 		fputs(buf_c(&report.text), stderr);
 	conf_report_free(&report);
@@ -284,6 +281,7 @@ static int
 start_up(struct worker_life *w, struct err *e)
 {
 	struct config *c;
+	size_t d;
 
 	if (read_config(w, e) < 0)
 		return -1;
@@ -305,8 +303,8 @@ start_up(struct worker_life *w, struct err *e)
 		return open_queue(w, e);
 	w->house.services = (struct services){.dns = w->house.dns,
 		.store = &w->house.store};
-	w->house.inbound.services = w->house.submission.services =
-		&w->house.services;
+	for (d = 0; d < CHAINS; d++)
+		w->house.chain[d].services = &w->house.services;
 	if (open_park(w, e) < 0)
 		return -1;
 	return open_listeners(w, e);

@@ -78,8 +78,8 @@ struct house {
 	struct sock_nets relay, xclient;	/* smtp->..._networks, parsed */
 	int64_t queue_lifetime;
 	const struct plugins *plugins;
-	struct services services;	/* of both chains */
-	struct chain inbound, submission;
+	struct services services;	/* of all chains */
+	struct chain chain[CHAINS];
 	struct store store;
 	const struct tls_ctx *tls;	/* NULL: no certificate */
 	struct dns *dns;

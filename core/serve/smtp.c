@@ -389,7 +389,6 @@ fill_facts(struct smtp *k)
 		.software = "Mailroom " PACKAGE_VERSION,
 		.listener = s->listener->name,
 		.purpose = k->is_submission ? "submission" : "mx",
-		.chain = k->is_submission ? "submission" : "inbound",
 		.peer = s->peer, .peer_name = STR(""), .helo = STR(""),
 		.protocol = "SMTP", .auth_login = STR(""),
 		.auth_mechanism = "", .rcpt_refused = STR(""),
@@ -417,14 +416,25 @@ give_up(void *arg)
 	shutdown(k->session->guest.fd, SHUT_RDWR);
 }
 
+/* By whom the session is, so that all its hooks are of one chain. */
+static enum direction
+direction_of(const struct smtp *k)
+{
+	if (k->is_submission)
+		return CHAIN_SUBMISSION;
+	return sock_in_nets(&k->session->peer, &k->house->relay) ?
+		CHAIN_RELAY : CHAIN_INBOUND;
+}
+
 struct reply
 smtp_greet(struct smtp *k)
 {
+	const struct chain *chain = &k->house->chain[direction_of(k)];
 	struct verdict v;
 	struct reply r;
 
-	k->hooks = hooks_new(k->is_submission ? &k->house->submission :
-		&k->house->inbound, &k->facts);
+	k->facts.chain = chain->name;
+	k->hooks = hooks_new(chain, &k->facts);
 	hooks_on_give_up(k->hooks, give_up, k);
 	v = hooks_connect(k->hooks);
 	k->refused_at_connect = v.reply.code != 0;

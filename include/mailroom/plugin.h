@@ -293,6 +293,8 @@ struct mr_host {
 #define MR_MAY_SENDER 0x04u
 #define MR_MAY_RCPTS 0x08u
 #define MR_MAY_RESULTS 0x10u
+#define MR_MAY_SIGN 0x20u	/* adds a signature over header and body: who
+				   changes the body must stand before */
 /* wants */
 #define MR_WANT_REFUSED 0x01u	/* rcpt also for recipients the core refuses;
 				   the verdict is then ignored */
