@@ -80,7 +80,8 @@ struct park {
 	bool draining, stopping;
 	pthread_t poller;
 	struct server *server;
-	unsigned n_threads;
+	unsigned n_threads, most_threads;
+	size_t stack;
 };
 
 /* ----------------------------------------------------------- timer heap */
@@ -202,14 +203,49 @@ take_ready(struct park *p, unsigned *why)
 	return g;
 }
 
-/* Lock held. */
+static void *run_server(void *arg);
+
+static int
+start_thread(pthread_t *t, size_t stack, void *(*run)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	int code;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, stack);
+	code = pthread_create(t, &attr, run, arg);
+	pthread_attr_destroy(&attr);
+	return code;
+}
+
+/* Lock held. -1: no thread, errno says why. */
+static int
+add_server(struct park *p)
+{
+	struct server *s = &p->server[p->n_threads];
+	int code;
+
+	s->park = p;
+	code = start_thread(&s->thread, p->stack, run_server, s);
+	if (!code)
+		p->n_threads++;
+	errno = code;
+	return code ? -1 : 0;
+}
+
+/* Lock held. A guest became ready: the thread that went idle last takes it,
+ * or a new one while there may be more. Threads are made as they are needed
+ * and stay. */
 static void
 wake_idle(struct park *p)
 {
 	struct server *s = p->idle;
 
-	if (!s)
+	if (!s) {
+		if (p->n_threads < p->most_threads && !p->stopping)
+			add_server(p);	/* without it the guest waits */
 		return;
+	}
 	p->idle = s->next;
 	s->given = take_ready(p, &s->why);
 	s->next = p->to_wake;
@@ -369,7 +405,7 @@ static void
 adjust_listeners(struct park *p)
 {
 	bool pause = p->draining || p->closing ||
-		p->n_ready > READY_FACTOR * p->n_threads;
+		p->n_ready > READY_FACTOR * p->most_threads;
 	unsigned i;
 
 	if (pause == p->paused)
@@ -463,19 +499,6 @@ run_poller(void *arg)
 
 /* ------------------------------------------------------------------ life */
 
-static int
-start_thread(pthread_t *t, size_t stack, void *(*run)(void *), void *arg)
-{
-	pthread_attr_t attr;
-	int code;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, stack);
-	code = pthread_create(t, &attr, run, arg);
-	pthread_attr_destroy(&attr);
-	return code;
-}
-
 struct park *
 park_new(unsigned threads, size_t stack, unsigned max_guests, struct err *e)
 {
@@ -493,6 +516,8 @@ park_new(unsigned threads, size_t stack, unsigned max_guests, struct err *e)
 	pthread_condattr_destroy(&monotonic);
 	p->ready_end = &p->ready;
 	p->most_guests = max_guests;
+	p->most_threads = threads;
+	p->stack = stack;
 	p->epoll = epoll_create1(EPOLL_CLOEXEC);
 	p->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->epoll < 0 || p->bell < 0 || epoll_ctl(p->epoll,
@@ -501,21 +526,16 @@ park_new(unsigned threads, size_t stack, unsigned max_guests, struct err *e)
 		goto out;
 	}
 	p->server = mem_alloc(threads * sizeof *p->server);
-	/* The poller last: it looks at n_threads. */
-	for (code = 0; !code && p->n_threads < threads;
-		p->n_threads += !code) {
-		struct server *s = &p->server[p->n_threads];
-
-		s->park = p;
-		code = start_thread(&s->thread, stack, run_server, s);
-	}
+	pthread_mutex_lock(&p->lock);
+	code = add_server(p) < 0 ? errno : 0;
+	unlock(p);
 	if (!code)
 		code = start_thread(&p->poller, STACK_DEFAULT, run_poller, p);
 	if (!code)
 		return p;
-	/* Threads that run already keep using p: it must stay. */
+	/* The thread that runs already keeps using p: it must stay. */
 	errno = code;
-	err_sys(e, "starting %u threads", threads);
+	err_sys(e, "starting threads");
 	return NULL;
 out:
 	if (p->epoll >= 0)

@@ -58,7 +58,8 @@ struct park_figures {
 	unsigned parked, ready, running, threads;
 };
 
-/* stack in bytes (0: 256 KiB). max_guests bounds park_add. */
+/* At most that many threads, made when there is work for them. stack in bytes
+ * (0: 256 KiB). max_guests bounds park_add. */
 struct park *park_new(unsigned threads, size_t stack, unsigned max_guests,
 	struct err *e);
 /* Takes the guest and runs its first turn soon. false when full or

@@ -60,10 +60,12 @@ static const struct mr_setting workers_table[] = {
 		"Processes that speak SMTP and submission."},
 	{"mailbox", MR_INT, 0, AT(workers_settings, mailbox), "1", 1, 1, NULL,
 		"Processes that speak IMAP and POP3."},
-	{"threads", MR_INT, 0, AT(workers_settings, threads), "64", 1, 1024,
-		NULL, "Commands that one SMTP process works on at once."},
+	{"threads", MR_INT, 0, AT(workers_settings, threads), "400", 1, 4096,
+		NULL, "Commands that one SMTP process works on at once, each "
+		"on a thread, made when it is needed. A filter that makes "
+		"clients wait holds one for each of them."},
 	{"mailbox_threads", MR_INT, 0, AT(workers_settings, mailbox_threads),
-		"32", 1, 1024, NULL,
+		"200", 1, 4096, NULL,
 		"Commands that one mailbox process works on at once."},
 	{"stack", MR_SIZE, 0, AT(workers_settings, stack), "\"256 KiB\"",
 		128 << 10, 8 << 20, NULL, "Stack of each of these threads."},
