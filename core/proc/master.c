@@ -35,6 +35,7 @@
 
 #define OLD_MOST 8	/* teams that end at once */
 #define LOCK_MS 10000	/* for workers to end whose master was killed */
+#define BIND_MS 1000
 #define GRACE_MS 5000	/* for workers to say good-bye after drain_timeout */
 
 struct master {
@@ -262,6 +263,21 @@ set_log(const struct config *c)
 		"master");
 }
 
+/* The kernel closes what a killed process held in no order of ours: its
+ * sockets may outlive its lock by a moment. */
+static int
+bind_all(struct master *m, struct err *e)
+{
+	int64_t end = clock_mono() + BIND_MS;
+
+	while (bound_take(&m->bound, m->current->config, e) < 0) {
+		if (e->sys != EADDRINUSE || clock_mono() > end)
+			return -1;
+		poll(NULL, 0, 20);
+	}
+	return 0;
+}
+
 static int
 start_up(struct master *m, struct err *e)
 {
@@ -273,8 +289,8 @@ start_up(struct master *m, struct err *e)
 		return err_set(e, ERR_CONFIG, "%s has no [listen.NAME] "
 			"section: nothing to serve", m->config_file);
 	if (take_lock(m, e) < 0 || give_data(m->current->config, e) < 0 ||
-		bound_take(&m->bound, m->current->config, e) < 0 ||
-		open_control(m, e) < 0 || write_pid(m, e) < 0)
+		bind_all(m, e) < 0 || open_control(m, e) < 0 ||
+		write_pid(m, e) < 0)
 		return -1;
 	m->signals = open_signals();
 	if (m->signals < 0)
