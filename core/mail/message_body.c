@@ -44,6 +44,8 @@ body_add(struct body *b, struct str s, struct err *e)
 {
 	size_t i, from = 0;
 
+	if (!s.len)		/* then there may be no bytes to point at */
+		return 0;
 	for (i = 0; i < s.len; i++) {
 		char c = s.at[i];
 		bool ends = b->has_cr || c == '\n';
