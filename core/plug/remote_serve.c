@@ -6,7 +6,7 @@
  * over it gets a thread, which makes one call after another. A session's
  * memory is known to the worker as a handle and comes back with the session's
  * next call, on whatever line: hooks of one session never overlap, so it
- * needs no lock. The process ends when the control socket does.
+ * needs no lock, only `turns`. The process ends when the control socket does.
  */
 #include "plug/remote_served.h"
 
@@ -205,6 +205,10 @@ struct server {
 	bool has_timer;
 };
 
+/* Counted before a call and behind it: what one thread wrote for a session is
+ * there for the next, although only the worker tells it so. */
+static _Atomic uint64_t turns;
+
 static void
 read_results(struct served *s, struct wire_in *in)
 {
@@ -360,6 +364,7 @@ finish_call(struct served *s, struct server *v, enum mr_verdict verdict,
 	struct kept *k = s->kept;
 	size_t begin;
 
+	turns++;
 	if (is_over || !is_in_use(k, v->host->plugin->desc)) {
 		free_kept(k);
 		k = NULL;
@@ -383,6 +388,7 @@ serve_call(struct server *v, struct wire_in *in)
 
 	arena_init(&s.arena);
 	buf_init(&s.out, BUF_NO_CAP);
+	turns++;
 	s.deadline = (int64_t)wire_get_u64(in);
 	s.kept = find_kept(v->host->plugin, handle);
 	message_memory(s.kept, number, v->host->plugin->desc->message_size);
@@ -436,7 +442,7 @@ serve_line(void *arg)
 	while (wire_next(&v->line, true, &type, &in, &e) == 0) {
 		if (type == WIRE_CALL)
 			serve_call(v, &in);
-		else if (type == WIRE_FORGET)
+		else if (type == WIRE_FORGET && ++turns)
 			free_kept((struct kept *)(uintptr_t)wire_get_u64(&in));
 	}
 	if (v->has_timer)

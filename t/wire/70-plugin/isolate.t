@@ -10,7 +10,7 @@ import threading
 import time
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import tap
-from server import BUILD, Server, wait_for
+from server import BUILD, SLOW, Server, wait_for
 
 NAUGHTY = os.path.join(BUILD, "t/wire/70-plugin/naughty.so")
 ROGUE = os.path.join(BUILD, "t/plug/remote/rogue.so")
@@ -54,6 +54,8 @@ def set_plugin(s, **section):
     module = section.pop("source")
     copy = s.path(os.path.basename(module))
     shutil.copy(module, copy)
+    if SLOW > 1:        # sanitizers map more memory than any limit allows
+        section["memory"] = 0
     s.extra = {
         "plugin.bad": dict(section, module=copy),
         "workers": {"restart_first": "20ms"},
