@@ -85,6 +85,7 @@ add_remote(struct plugins *p, struct plugin *one,
 	if (r) {
 		one->desc = remote_desc(r);
 		one->config = r;
+		one->is_open_ended = remote_is_open_ended(r);
 		one->watched = false;	/* its calls end by themselves */
 		keep(p, one);
 	} else {
@@ -115,6 +116,7 @@ plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 	one->desc = builtin;
 	one->module = "(built in)";
 	one->watched = !builtin;
+	one->is_open_ended = builtin;
 	if (!builtin) {
 		one->module = plugin_path(&p->arena, name, plugin_dir, c, section);
 		plan = plan_isolation(p, name, plugin_dir, c, section);
@@ -131,8 +133,10 @@ plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 	}
 	if (!plugin_settings(one, c, section, &p->arena, report))
 		return false;
-	if (one->desc == &mfapi_plugin)
+	if (one->desc == &mfapi_plugin) {
+		one->is_open_ended = true;
 		mfapi_bind(one->config, handle, name, &p->arena);
+	}
 	keep(p, one);
 	return true;
 }

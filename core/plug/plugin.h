@@ -25,6 +25,8 @@ struct plugin {
 	const struct mr_plugin *desc;
 	void *config;
 	bool opened;
+	bool is_open_ended;	/* a milter, or a filter of libmilter's: what
+				   it does is known when it is talked to */
 	bool watched;		/* by the watchdog; what is built in bounds its
 				   own waiting */
 };

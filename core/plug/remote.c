@@ -636,6 +636,12 @@ remote_new(struct arena *a, const struct remote_plan *plan, struct buf *why)
 	return r;
 }
 
+bool
+remote_is_open_ended(const struct remote *r)
+{
+	return r->manifest.is_open_ended;
+}
+
 const struct mr_plugin *
 remote_desc(const struct remote *r)
 {

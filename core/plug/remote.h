@@ -55,6 +55,7 @@ struct remote;
 struct remote *remote_new(struct arena *a, const struct remote_plan *plan,
 	struct buf *why);
 const struct mr_plugin *remote_desc(const struct remote *r);
+bool remote_is_open_ended(const struct remote *r);	/* as in struct plugin */
 
 /* Told of "died" and "restart" of the process of any isolated plugin, from any thread; set
  * once before the first remote_new. NULL: nobody. */

@@ -41,6 +41,7 @@ struct remote_process {
 struct remote_manifest {
 	uint32_t hooks;		/* bits 1 << enum hook */
 	uint32_t needs, may, wants;
+	bool is_open_ended;
 	char name[64], version[64];
 };
 

@@ -198,6 +198,7 @@ read_manifest(struct wire_in *in, struct remote_manifest *m, struct buf *why)
 	m->needs = wire_get_u32(in);
 	m->may = wire_get_u32(in);
 	m->wants = wire_get_u32(in);
+	m->is_open_ended = wire_get_u32(in);
 	name = wire_get_text(in);
 	version = wire_get_text(in);
 	snprintf(m->name, sizeof m->name, "%s", name ? name : "");

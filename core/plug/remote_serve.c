@@ -80,6 +80,7 @@ tell_loaded(struct remote_host *h, struct str trouble)
 		wire_u32(&b, d->filter->needs);
 		wire_u32(&b, d->filter->may);
 		wire_u32(&b, d->filter->wants);
+		wire_u32(&b, h->plugin->is_open_ended);
 		wire_text(&b, d->name);
 		wire_text(&b, d->version);
 	}

@@ -8,9 +8,6 @@
  */
 #include "proc/chains.h"
 
-#include "plug/mfapi.h"
-#include "plug/milter.h"
-
 static const struct {
 	const char *name;
 	size_t list;		/* in struct chain_settings */
@@ -63,12 +60,6 @@ signs(const struct making *k, const struct plugin *p)
 		!(may(p) & MR_MAY_RESULTS));
 }
 
-static bool
-is_open_ended(const struct plugin *p)
-{
-	return p->desc == &milter_plugin || p->desc == &mfapi_plugin;
-}
-
 /* The first of the chain's filters with one of the powers, or NULL. */
 static const struct plugin *
 find_power(const struct chain *chain, uint32_t power)
@@ -98,7 +89,7 @@ rule_signature(struct making *k, const struct plugin *f)
 {
 	size_t i;
 
-	for (i = 0; i < k->chain->n && !is_open_ended(f); i++)
+	for (i = 0; i < k->chain->n && !f->is_open_ended; i++)
 		if (signs(k, k->chain->item[i]) && may(f) & MR_MAY_BODY) {
 			conf_error(k->c->doc, k->node, false, k->report,
 				"`%s` may change the body that `%s` has "
