@@ -334,8 +334,7 @@ on_disconnect(struct mr_call *call)
 
 static const struct mr_filter filter = {
 	.size = sizeof filter, .needs = MR_NEEDS_HEADERS | MR_NEEDS_BODY,
-	.may = MR_MAY_HEADERS | MR_MAY_BODY | MR_MAY_SENDER | MR_MAY_RCPTS |
-		MR_MAY_RESULTS,
+	.may = MR_MAY_HEADERS | MR_MAY_BODY | MR_MAY_SENDER | MR_MAY_RCPTS,
 	.connect = on_connect, .helo = on_helo, .mail = on_mail,
 	.rcpt = on_rcpt, .message = on_message, .reset = on_reset,
 	.disconnect = on_disconnect,

@@ -15,6 +15,8 @@ from server import BUILD, SLOW, Server, wait_for
 NAUGHTY = os.path.join(BUILD, "t/wire/70-plugin/naughty.so")
 ROGUE = os.path.join(BUILD, "t/plug/remote/rogue.so")
 
+STAMP = os.path.join(BUILD, "t/plug/mfapi/stamp_table.so")
+
 
 def message(subject):
     return (b"From: a@elsewhere.test\r\nSubject: %s\r\n\r\nx\r\n"
@@ -152,6 +154,19 @@ def test_moved_out(s):
     tap.contains(s.cli("status").stdout, "moved out")
 
 
+def test_libmilter(s):
+    """a filter of libmilter's runs isolated too"""
+    for how in ("process", "sandbox"):
+        set_plugin(s, source=STAMP, isolate=how,
+                   args=["-t", "/dev/null"])
+        s.empty("bob")
+        tap.eq(len(hosts(s)), 1)
+        tap.eq(deliver(s, "for libmilter"), 250)
+        raw = s.messages("bob")[0]
+        raw = raw if isinstance(raw, bytes) else raw.as_bytes()
+        tap.ok(b"X-Saw" in raw, raw)
+
+
 def test_ends(s):
     """the process ends with its worker"""
     pid = hosts(s)[0]
@@ -159,7 +174,7 @@ def test_ends(s):
     wait_for("its end", lambda: not os.path.exists("/proc/%d" % pid), 10)
 
 
-for path in (NAUGHTY, ROGUE):
+for path in (NAUGHTY, ROGUE, STAMP):
     if not os.path.exists(path):
         tap.skip_all(path + " is not built")
 with Server() as server:
