@@ -550,31 +550,38 @@ take_back(struct mr_call *call)
 	call->host->say(call, 0, NULL, NULL);
 }
 
+/* Until when the hook may run. Sets the line's time to a little more:
+ * rounded, so that it is not set anew for each millisecond. */
+static int64_t
+set_time(const struct remote_call *c, struct remote_line *l)
+{
+	const struct remote *r = c->call->config;
+	int64_t left = c->call->host->deadline(c->call), now = clock_mono();
+	int64_t time = r->plan->isolation.time, wait;
+
+	/* A second try has a moment left even if the first used all. */
+	left = left < 1000 ? 1000 : left;
+	wait = (left + GRACE_MS + 1023) & ~(int64_t)1023;
+	if (time && time < left) {
+		left = time;
+		wait = time + GRACE_MS;
+	}
+	if (l->timeout != wait)
+		wire_set_timeout(&l->wire, l->timeout = wait);
+	return now + left;
+}
+
 int
 remote_call_make(struct remote_call *c, struct remote_line *l,
 	const struct remote_record *replay, struct err *e)
 {
-	const struct remote *r = c->call->config;
-	int64_t now = clock_mono(), budget = c->call->host->deadline(c->call);
-	int64_t deadline, time = r->plan->isolation.time;
 	struct wire_in in = {.at = NULL};
 	struct talk t = {.call = c->call, .line = l, .is_replay = replay,
 		.in = &in, .e = e};
+	int64_t deadline = set_time(c, l);
 	enum wire_type type;
-	int code;
+	int code = send_call(c, &t, replay, deadline);
 
-	/* A retry has a moment left even if the first try used all. Rounded,
-	 * so that the socket's time is not set anew for each millisecond. */
-	budget = budget < 1000 ? 1000 : budget;
-	deadline = now + budget;
-	budget = (budget + GRACE_MS + 1023) & ~(int64_t)1023;
-	if (time && now + time < deadline) {
-		deadline = now + time;
-		budget = time + GRACE_MS;
-	}
-	if (l->timeout != budget)
-		wire_set_timeout(&l->wire, l->timeout = budget);
-	code = send_call(c, &t, replay, deadline);
 	while (code == 0) {
 		code = wire_next(&l->wire, false, &type, &in, e);
 		if (code == 0 && type == WIRE_DONE)
