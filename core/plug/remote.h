@@ -55,10 +55,11 @@ struct remote;
 struct remote *remote_new(struct arena *a, const struct remote_plan *plan,
 	struct buf *why);
 const struct mr_plugin *remote_desc(const struct remote *r);
-bool remote_is_open_ended(const struct remote *r);	/* as in struct plugin */
+/* As in struct plugin. */
+bool remote_is_open_ended(const struct remote *r);
 
-/* Told of "died" and "restart" of the process of any isolated plugin, from any thread; set
- * once before the first remote_new. NULL: nobody. */
+/* Told of "died" and "restart" of the process of any isolated plugin, from any
+ * thread; set once before the first remote_new. NULL: nobody. */
 void remote_watch(void (*tell)(const char *plugin, const char *what));
 
 /* ---- in the plugin's process, in this order. */

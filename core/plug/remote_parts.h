@@ -55,10 +55,10 @@ struct remote {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	/* Under the lock: */
-	struct remote_process *current;	/* NULL: none that works */
+	struct remote_process *current;		/* NULL: none works */
 	bool is_starting, is_closing;
 	unsigned trials;		/* in the sandbox, now */
-	unsigned losses;		/* in a row, of processes that died young */
+	unsigned losses;		/* in a row, all young */
 	int64_t start_at;		/* not before, clock_mono */
 };
 
@@ -104,7 +104,7 @@ struct remote_call {
 	struct mr_call *call;
 	enum hook hook;
 	const char *one, *two;
-	struct str told;	/* by remote_call_tell; in the scene's scratch */
+	struct str told;	/* by remote_call_tell, for the hook */
 	enum mr_verdict verdict;	/* what came back */
 	bool in_replay;		/* failed, if so, before its own turn */
 };
