@@ -9,9 +9,11 @@ libcore_a_SOURCES += \
 	core/plug/milter_wire.c core/plug/milter_wire.h
 libcore_a_SOURCES += \
 	core/plug/auth.c core/plug/auth.h \
+	core/plug/elf_image.c core/plug/elf_image.h \
 	core/plug/facts.h \
 	core/plug/hooks.c core/plug/hooks.h \
 	core/plug/host.c core/plug/host_services.c core/plug/scene.h \
+	core/plug/inspect.c core/plug/inspect.h \
 	core/plug/plugin.c core/plug/plugin_module.c core/plug/plugin.h \
 	core/plug/remote.c core/plug/remote.h core/plug/remote_parts.h \
 	core/plug/remote_call.c core/plug/remote_process.c \

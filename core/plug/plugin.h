@@ -42,7 +42,15 @@ struct plugins {
 	size_t n;
 };
 
+/* Tables of later releases may be longer than ours, but not so long. */
+#define PLUGIN_TABLE_MOST 4096u
+
 /* plugin_module.c: one module by itself. */
+bool plugin_is_name(const char *s);
+/* What is said of modules that are not taken; all return -1. */
+int plugin_wrong_abi(struct err *e, const char *module, uint32_t abi);
+int plugin_wrong_size(struct err *e, const char *module, uint32_t size);
+int plugin_no_entry(struct err *e, const char *module);
 /* Loads a module and gives its descriptor, checked (symbol, abi, size, name).
  * NULL with e: one clear line; *handle (of dlopen) is then NULL, or a module
  * that may be a filter of libmilter's (plug/mfapi.h). */

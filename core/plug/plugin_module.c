@@ -48,8 +48,8 @@ static const struct mr_setting core_rows[] = {
 
 /* ----------------------------------------------------------- descriptors */
 
-static bool
-is_name(const char *s)
+bool
+plugin_is_name(const char *s)
 {
 	size_t i;
 
@@ -60,20 +60,78 @@ is_name(const char *s)
 	return s && i > 0 && i < 64;
 }
 
+int
+plugin_wrong_abi(struct err *e, const char *module, uint32_t abi)
+{
+	return err_set(e, ERR_CONFIG, "%s is built for plugin ABI %u, "
+		"this server has %u: build it against this release's "
+		"<mailroom/plugin.h>", module, abi, MR_ABI);
+}
+
+int
+plugin_wrong_size(struct err *e, const char *module, uint32_t size)
+{
+	return err_set(e, ERR_CONFIG, "%s: its descriptor says a size of %u "
+		"bytes, which no release had", module, size);
+}
+
+int
+plugin_no_entry(struct err *e, const char *module)
+{
+	return err_set(e, ERR_CONFIG, "%s is no Mailroom plugin: it does not "
+		"export " MR_PLUGIN_SYMBOL " (see the MR_PLUGIN macro) nor, "
+		"for filters of libmilter, " MFAPI_TABLE " or " MFAPI_MAIN,
+		module);
+}
+
+static bool
+is_size(uint32_t size, size_t least)
+{
+	return size >= least && size <= PLUGIN_TABLE_MOST;
+}
+
+/* The tables of the roles begin with their size too. */
+static int
+check_roles(const struct mr_plugin *d, const char *module, struct err *e)
+{
+	const struct {
+		const char *role;
+		const void *table;
+		size_t least;
+	} roles[] = {
+		{"filter", PLUG_ROLE(d, filter),
+			offsetof(struct mr_filter, connect)},
+		{"auth", PLUG_ROLE(d, auth), sizeof(struct mr_auth)},
+		{"route", PLUG_ROLE(d, route),
+			offsetof(struct mr_route, may_send)},
+		{"store", PLUG_ROLE(d, store), sizeof(uint32_t)},
+	};
+	uint32_t size;
+	size_t i;
+
+	for (i = 0; i < sizeof roles / sizeof *roles; i++) {
+		if (!roles[i].table)
+			continue;
+		memcpy(&size, roles[i].table, sizeof size);
+		if (!is_size(size, roles[i].least))
+			return err_set(e, ERR_CONFIG, "%s: its %s table says a "
+				"size of %u bytes, which no release had",
+				module, roles[i].role, size);
+	}
+	return 0;
+}
+
 static int
 check_descriptor(const struct mr_plugin *d, const char *module, struct err *e)
 {
 	if (d->abi != MR_ABI)
-		return err_set(e, ERR_CONFIG, "%s is built for plugin ABI %u, "
-			"this server has %u: build it against this release's "
-			"<mailroom/plugin.h>", module, d->abi, MR_ABI);
-	if (!MR_HAS(d, message_size))
-		return err_set(e, ERR_CONFIG, "%s: its descriptor says a size "
-			"of %u bytes, which no release had", module, d->size);
-	if (!is_name(d->name) || !d->version)
+		return plugin_wrong_abi(e, module, d->abi);
+	if (!is_size(d->size, offsetof(struct mr_plugin, open)))
+		return plugin_wrong_size(e, module, d->size);
+	if (!plugin_is_name(d->name) || !d->version)
 		return err_set(e, ERR_CONFIG, "%s: its descriptor has no "
 			"valid name or version", module);
-	return 0;
+	return check_roles(d, module, e);
 }
 
 const struct mr_plugin *
@@ -90,10 +148,7 @@ plugin_load(const char *module, void **handle, struct err *e)
 	}
 	d = dlsym(*handle, MR_PLUGIN_SYMBOL);
 	if (!d)
-		err_set(e, ERR_CONFIG, "%s is no Mailroom plugin: it does not "
-			"export " MR_PLUGIN_SYMBOL " (see the MR_PLUGIN macro) "
-			"nor, for filters of libmilter, " MFAPI_TABLE " or "
-			MFAPI_MAIN, module);
+		plugin_no_entry(e, module);
 	return d && check_descriptor(d, module, e) == 0 ? d : NULL;
 }
 

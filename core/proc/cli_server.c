@@ -1,11 +1,10 @@
 /*
- * cli_server.c - mailroom status, reload, stop; plugin list.
+ * cli_server.c - mailroom status, reload, stop.
  */
 #include "proc/cli.h"
 
 #include "base/clock.h"
 #include "proc/ctl.h"
-#include "proc/priv.h"
 
 #define ANSWER_MS 5000
 
@@ -168,68 +167,10 @@ server_stop(struct cli *c, int argc, char **argv)
 	return order(c, "stop", "stopping");
 }
 
-static void
-role_names(const struct mr_plugin *d, char out[64])
-{
-	snprintf(out, 64, "%s%s%s%s",
-		PLUG_ROLE(d, filter) ? "filter " : "",
-		PLUG_ROLE(d, auth) ? "auth " : "",
-		PLUG_ROLE(d, route) ? "route " : "",
-		PLUG_ROLE(d, store) ? "store " : "");
-	if (*out)
-		out[strlen(out) - 1] = '\0';
-}
-
-static int
-plugin_list(struct cli *c, int argc, char **argv)
-{
-	json_t *list = c->json ? json_array() : NULL;
-	struct conf_report report;
-	struct err e = {0};
-	unsigned errors;
-	size_t i;
-
-	(void)argc;
-	(void)argv;
-	if (cli_need_config(c))
-		return 1;
-	if (priv_drop(c->config->server.user, &e) < 0)
-		return cli_fail("plugin list", &e);
-	conf_report_init(&report);
-	plugins_init(&c->plugins);
-	config_load_plugins(c->config, ROLE_CLI, &c->plugins, &report);
-	if (report.text.len)
-		fputs(buf_c(&report.text), stderr);
-	errors = report.errors;
-	conf_report_free(&report);
-	for (i = 0; i < c->plugins.n; i++) {
-		const struct plugin *p = c->plugins.item[i];
-		char roles[64];
-
-		role_names(p->desc, roles);
-		if (list)
-			json_array_append_new(list, json_pack(
-				"{s:s, s:s, s:s, s:s, s:s, s:i}",
-				"section", p->section, "name", p->desc->name,
-				"version", p->desc->version, "roles", roles,
-				"module", p->module,
-				"abi", (int)p->desc->abi));
-		else
-			printf("%-20s %s %s  (%s)  %s\n", p->section,
-				p->desc->name, p->desc->version, roles,
-				p->module);
-	}
-	if (list)
-		cli_print_json(list);
-	return errors ? 1 : 0;
-}
-
 const struct cli_verb cli_server_verbs[] = {
 	{"status", NULL, 0, 0, server_status, "", "is it running, and how"},
 	{"reload", NULL, 0, 0, server_reload, "",
 		"take up a changed configuration"},
 	{"stop", NULL, 0, 0, server_stop, "", "end the server"},
-	{"plugin", "list", 0, 0, plugin_list, "",
-		"plugins and milters of the configuration"},
 	{NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
