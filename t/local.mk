@@ -43,7 +43,8 @@ check-san:
 .PHONY: fuzz fuzz-programs print-fuzz-programs check-san
 
 EXTRA_DIST += check quickstart .ci t/quickstart.t t/dist.t t/run t/lib t/san t/layers.t \
-	t/walk.t t/wire t/kill t/milters t/fuzz t/bench
+	t/walk.t t/wire t/kill t/milters t/fuzz t/bench t/plug/abi \
+	t/plug/inspect
 CLEANFILES += $(fuzz_programs)
 # Folders are shipped whole; what was built in them is not.
 dist-hook:
