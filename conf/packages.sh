@@ -9,6 +9,9 @@ RUN_PACKAGES="openssl python3 ca-certificates"
 # clients and filters of the wire tests, clang for libFuzzer
 TEST_PACKAGES="libcmocka-dev perl libnet-ssleay-perl curl swaks isync neomutt
 	rspamd miltertest mandoc
+	opendkim opendkim-tools opendmarc dbconfig-no-thanks
+	spamass-milter spamassassin spamc spamd busybox-syslogd
+	clamav-daemon clamav-milter mimedefang python3-milter
 	bsdextrautils clang
 	libclang-rt-14-dev"
 
