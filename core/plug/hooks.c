@@ -135,6 +135,8 @@ open_scene(struct scene *s, struct hooks *h, struct seat *seat,
 		.core = s};
 	arena_init(&s->scratch);
 	scene_mark(s);
+	if (h->chain->onlooker)
+		h->chain->onlooker->before(h->chain->onlooker->arg, h->facts);
 	hooks_leave_breadcrumb(seat->plugin->name, hook, h->facts->session);
 	if (!seat->plugin->watched)
 		return;
@@ -199,6 +201,15 @@ leave_out(const struct hooks *h, struct seat *seat)
 		seat->done_session = true;
 }
 
+static void
+show(const struct scene *s, const struct verdict *v)
+{
+	const struct onlooker *o = s->hooks->chain->onlooker;
+
+	if (o)
+		o->after(o->arg, s->hooks->facts, s->hook, v);
+}
+
 /* After the hook returned: what it means, and whether its edits stay. */
 static struct verdict
 close_scene(struct scene *s, enum mr_verdict kind)
@@ -223,9 +234,11 @@ close_scene(struct scene *s, enum mr_verdict kind)
 	if (v.kind == MR_TEMPFAIL || v.kind == MR_REJECT ||
 		v.kind == MR_HANGUP) {
 		v.reply = reply_of(s, v.kind);
+		show(s, &v);
 		scene_undo(s);
 	} else {
 		v.reason = s->text;
+		show(s, &v);
 	}
 	if (v.kind > MR_DONE)
 		log_verdict(s, &v);

@@ -27,6 +27,17 @@ struct services {
 	const struct store *store;
 };
 
+struct verdict;
+
+/* Watches each call of a filter, for dry runs: before it, and after it with
+ * its edits in place, not undone yet. arg is the watcher's own. */
+struct onlooker {
+	void (*before)(void *arg, const struct facts *f);
+	void (*after)(void *arg, const struct facts *f, const char *hook,
+		const struct verdict *v);
+	void *arg;
+};
+
 /* Where mail comes from: each has a chain of its own. */
 enum direction { CHAIN_INBOUND, CHAIN_SUBMISSION, CHAIN_LOCAL, CHAIN_RELAY,
 	CHAINS };
@@ -38,6 +49,7 @@ struct chain {
 	size_t n;
 	int64_t timeout_ms;		/* what deadline() starts from */
 	const struct services *services;	/* or NULL: none */
+	const struct onlooker *onlooker;	/* or NULL */
 };
 
 struct verdict {
