@@ -158,21 +158,32 @@ add_white(struct buf *out, struct str s)
 	return i;
 }
 
+/* The words at the head of s, up to the next byte that add_white minds. */
+static size_t
+add_plain(struct buf *out, struct str s)
+{
+	size_t n = 0;
+
+	while (n < s.len && !is_blank(s.at[n]) && s.at[n] != '\r' &&
+		s.at[n] != '\n' && s.at[n] != '\0')
+		n++;
+	buf_add(out, s.at, n);
+	return n;
+}
+
 struct str
 header_normalise(struct arena *a, struct str value, bool leading)
 {
 	struct buf out;
 	struct str clean;
-	size_t i = 0, n;
+	size_t i = 0;
 
 	buf_init(&out, BUF_NO_CAP);
 	if (leading)
 		buf_addc(&out, ' ');
 	while (i < value.len) {
-		n = add_white(&out, str_sub(value, i, value.len));
-		i += n;
-		if (n == 0)
-			buf_addc(&out, value.at[i++]);
+		i += add_plain(&out, str_sub(value, i, value.len));
+		i += add_white(&out, str_sub(value, i, value.len));
 	}
 	clean = buf_str(&out);
 	if (leading && clean.len == 1)
