@@ -351,11 +351,29 @@ enc_sha256_end(struct enc_sha256 *h, uint8_t out[32])
 	EVP_MD_CTX_free((EVP_MD_CTX *)h);
 }
 
+/* Random bytes of this thread that nobody has had yet, the last ones first.
+ * Of two processes after a fork only one goes on: none are shared. */
+static __thread struct {
+	unsigned char bytes[256];
+	size_t left;
+} fresh;
+
 void
 enc_random(void *out, size_t len)
 {
-	if (RAND_bytes(out, (int)len) != 1)
-		abort();
+	if (len > sizeof fresh.bytes / 4) {
+		if (RAND_bytes(out, (int)len) != 1)
+			abort();
+		return;
+	}
+	if (fresh.left < len) {
+		if (RAND_bytes(fresh.bytes, sizeof fresh.bytes) != 1)
+			abort();
+		fresh.left = sizeof fresh.bytes;
+	}
+	fresh.left -= len;
+	memcpy(out, fresh.bytes + fresh.left, len);
+	explicit_bzero(fresh.bytes + fresh.left, len);
 }
 
 void
