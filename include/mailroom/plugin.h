@@ -406,7 +406,7 @@ struct mr_plugin {
 #endif
 #ifdef __cplusplus
 #define MR_PLUGIN extern "C" MR_EXPORT_ const struct mr_plugin mailroom_plugin; \
-	MR_EXPORT_ const struct mr_plugin mailroom_plugin
+	const struct mr_plugin mailroom_plugin
 #else
 #define MR_PLUGIN MR_EXPORT_ const struct mr_plugin mailroom_plugin
 #endif
