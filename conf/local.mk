@@ -2,7 +2,7 @@
 # unit, the pkg-config file for plugin authors, a first config.toml.
 EXTRA_DIST += conf/packages.sh conf/proof.py conf/mailroom.service.in \
 	conf/mailroom.sysusers.in conf/mailroom.pc.in conf/config.toml.in \
-	docs/config.toml.5.in
+	docs/config.toml.5.in docs/plugin-guide.md.in conf/guide.py
 
 # [@]: config.status must not fill these in itself.
 substitute = sed -e 's|[@]sbindir@|$(sbindir)|g' -e 's|[@]bindir@|$(bindir)|g' \

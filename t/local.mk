@@ -42,7 +42,7 @@ check-san:
 	SAN_ALL=1 $(top_srcdir)/t/run $(top_srcdir)/t/san
 .PHONY: fuzz fuzz-programs print-fuzz-programs check-san
 
-EXTRA_DIST += check quickstart .ci t/quickstart.t t/dist.t t/run t/lib t/san t/layers.t \
+EXTRA_DIST += check quickstart .ci t/quickstart.t t/dist.t t/guide.t t/run t/lib t/san t/layers.t \
 	t/walk.t t/wire t/kill t/milters t/fuzz t/bench t/plug/abi \
 	t/plug/inspect
 CLEANFILES += $(fuzz_programs)

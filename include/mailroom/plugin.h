@@ -210,6 +210,7 @@ struct mr_host {
 	/* Zeroed memory that lives as long as the session / the message. */
 	void *(*session_alloc)(struct mr_call *call, size_t size);
 	void *(*message_alloc)(struct mr_call *call, size_t size);
+	/* One fact as it is now; see enum mr_fact. */
 	struct mr_str (*fact)(struct mr_call *call, enum mr_fact fact);
 
 	/* Envelope, from mail on. Returns 0, or -1 past the last. */
@@ -250,6 +251,8 @@ struct mr_host {
 	 * ends become CRLF, a missing last one is added. */
 	int (*body_replace)(struct mr_call *call, const void *bytes,
 		size_t len);
+	/* The envelope, in the message hook. Recipients that are added are
+	 * routed by the server and may lead anywhere. Return as above. */
 	int (*sender_change)(struct mr_call *call, const char *address,
 		const char *args);			/* args NULL: keep */
 	int (*rcpt_add)(struct mr_call *call, const char *address,
@@ -285,14 +288,15 @@ struct mr_host {
 };
 
 /* needs / may: what a filter reads and changes; checked when it is loaded. */
-#define MR_NEEDS_HEADERS 0x01u
-#define MR_NEEDS_BODY 0x02u
-#define MR_NEEDS_RESULTS 0x04u
-#define MR_MAY_HEADERS 0x01u
-#define MR_MAY_BODY 0x02u
-#define MR_MAY_SENDER 0x04u
-#define MR_MAY_RCPTS 0x08u
-#define MR_MAY_RESULTS 0x10u
+#define MR_NEEDS_HEADERS 0x01u	/* reads header fields */
+#define MR_NEEDS_BODY 0x02u	/* reads the body */
+#define MR_NEEDS_RESULTS 0x04u	/* judges by results of authentication: those
+				   who give them must stand before */
+#define MR_MAY_HEADERS 0x01u	/* adds, changes or removes header fields */
+#define MR_MAY_BODY 0x02u	/* replaces the body */
+#define MR_MAY_SENDER 0x04u	/* changes the sender */
+#define MR_MAY_RCPTS 0x08u	/* adds or removes recipients */
+#define MR_MAY_RESULTS 0x10u	/* verifies, and gives results */
 #define MR_MAY_SIGN 0x20u	/* adds a signature over header and body: who
 				   changes the body must stand before */
 /* wants */
@@ -303,15 +307,29 @@ struct mr_host {
 struct mr_filter {
 	uint32_t size;
 	uint32_t needs, may, wants;
+	/* A client is there and was not greeted yet. A refusal is the
+	 * greeting. */
 	enum mr_verdict (*connect)(struct mr_call *call);
+	/* It said HELO or EHLO. A refusal is given at its next MAIL. */
 	enum mr_verdict (*helo)(struct mr_call *call, const char *name);
+	/* A message begins; sender is without <>, "" for the null one. */
 	enum mr_verdict (*mail)(struct mr_call *call, const char *sender);
+	/* A recipient that the server would take. A refusal is for it
+	 * alone. args: its ESMTP arguments, or "". */
 	enum mr_verdict (*rcpt)(struct mr_call *call, const char *rcpt,
 		const char *args);
+	/* DATA was said; at least one recipient stands. */
 	enum mr_verdict (*data)(struct mr_call *call);
+	/* All of the message is there and not acknowledged yet: the one
+	 * hook in which content can be read and edits be made. */
 	enum mr_verdict (*message)(struct mr_call *call);
+	/* A command that the server does not know. A refusal's reply is the
+	 * answer in place of the server's own. */
 	enum mr_verdict (*unknown)(struct mr_call *call, const char *line);
+	/* A message that began has ended, however it did: release what is
+	 * not of the host. call->message goes after this. */
 	void (*reset)(struct mr_call *call);
+	/* The session has ended. */
 	void (*disconnect)(struct mr_call *call);
 };
 
