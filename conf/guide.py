@@ -117,7 +117,9 @@ def roles(header):
     """(name, text) of the struct that each "Role:" comment is about, but for
     the filter, which has a section of its own."""
     for m in re.finditer(r"/\* Role: (.*?)\*/", header, re.S):
-        name = re.search(r"\nstruct (mr_\w+) \{", header[m.end():]).group(1)
+        name = next(s.group(1) for s in re.finditer(
+            r"\nstruct (mr_\w+) \{(.*?)\n\};", header[m.end():], re.S)
+            if "(*" in s.group(2))
         yield name, plain(m.group(1))
 
 
