@@ -64,7 +64,7 @@ def section_of_group(text, members):
     """A heading, the declarations, what is said of them."""
     out = ["### " + ", ".join("`%s`" % name_of(d) for d, _ in members), ""]
     for declaration, behind in members:
-        out.append(code(re.sub(r"\(\*\s*(\w+)\)", r"\1", declaration)))
+        out.append(code(re.sub(r"\(\*\s*(\w+)\)", r"\1", declaration, count=1)))
     for declaration, behind in members:
         if behind:
             out += ["", wrapped("`%s`: %s" % (name_of(declaration), behind))]
@@ -86,11 +86,18 @@ def comment_above(header, place):
     return plain(above[above.rindex("/*") + 2:-2])
 
 
+def called(header, name):
+    """The groups of a struct, functions alone."""
+    for text, members in pieces(struct_body(header, name)):
+        members = [m for m in members if "(*" in m[0]]
+        if members:
+            yield text, members
+
+
 def functions(header, name):
-    """Sections of the groups of a struct that hold functions."""
+    """Sections of the functions of a struct."""
     return "\n\n".join(section_of_group(text, members)
-                       for text, members in pieces(struct_body(header, name))
-                       if any("(*" in d for d, _ in members))
+                       for text, members in called(header, name))
 
 
 def table(rows):

@@ -20,7 +20,7 @@
 #define COMMAND_MOST 2048
 #define ANSWER_MS 1000		/* what was written is there already */
 
-/* ------------------------------------------------- a store that is only read */
+/* ---------------------------------------------- a store that is only read */
 
 struct dry_store {
 	struct mr_store op;

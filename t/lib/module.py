@@ -23,10 +23,12 @@ MR_PLUGIN = {MR_PLUGIN_HEAD, .name = "%(name)s", .version = "1",
 """
 
 
-def build(source, out, include=os.path.join(ROOT, "include"), flags=()):
+def build(source, out, include=os.path.join(ROOT, "include"),
+          flags=()):
     """Builds the C text as the guide tells authors to; returns out."""
     subprocess.run([*CC, "-shared", "-fPIC", "-Wl,-z,defs", "-Wall", "-Werror",
-                    "-I", include, "-x", "c", "-", "-o", out, *flags], check=True,
+                    "-I", include, "-x", "c", "-", "-o", out, *flags],
+                   check=True,
                    input=source, text=True)
     os.chmod(out, 0o755)
     return out

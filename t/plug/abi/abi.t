@@ -133,7 +133,8 @@ def test_numbers(version):
 
 def filtered(s, **settings):
     s.extra = {"plugin.it": dict({"module": s.path("it.so")}, **settings),
-               "chain": {"inbound": ["it"], "submission": []}}
+               "chain": {"inbound": ["it"], "submission": []},
+               "dns": {"timeout": "200ms"}}
     s.write_config()
 
 

@@ -181,6 +181,7 @@ with Server(start=False) as server:
     with open(os.path.join(ROOT, "t/plug/abi/every.c")) as f:
         every = build(f.read(), server.path("every.so"))
     server.extra = {
+        "dns": {"timeout": "200ms"},
         "plugin.every": {"module": every, "word": "good"},
         "plugin.hold": {"module": build(HOLD, server.path("hold.so"))},
         "chain": {"inbound": ["every", "hold"], "submission": []}}
