@@ -1,7 +1,8 @@
 /*
  * noop.c - a filter of no work in three forms: a daemon on libmilter, a
  * libmilter filter inside the process (TABLE), a plugin of ours (NATIVE).
- * Every call-back is there and says "continue".
+ * Every call-back is there and says "continue". The daemon may be told to
+ * sleep at the end of each message: noop SOCKET [MILLISECONDS].
  */
 #include <stdbool.h>
 
@@ -41,6 +42,9 @@ MR_PLUGIN = {
 	MR_PLUGIN_HEAD, .name = "noop", .version = "1", .filter = &filter,
 };
 #else
+#include <stdlib.h>
+#include <unistd.h>
+
 #include <libmilter/mfapi.h>
 
 static sfsistat
@@ -93,12 +97,23 @@ on_step(SMFICTX *ctx)
 	return SMFIS_CONTINUE;
 }
 
+static int rest_ms;
+
+static sfsistat
+on_end(SMFICTX *ctx)
+{
+	(void)ctx;
+	if (rest_ms)
+		usleep((useconds_t)rest_ms * 1000);
+	return SMFIS_CONTINUE;
+}
+
 static struct smfiDesc table = {
 	.xxfi_name = (char *)"noop", .xxfi_version = SMFI_VERSION,
 	.xxfi_connect = on_connect, .xxfi_helo = on_text,
 	.xxfi_envfrom = on_list, .xxfi_envrcpt = on_list,
 	.xxfi_data = on_step, .xxfi_header = on_header, .xxfi_eoh = on_step,
-	.xxfi_body = on_body, .xxfi_eom = on_step, .xxfi_abort = on_step,
+	.xxfi_body = on_body, .xxfi_eom = on_end, .xxfi_abort = on_step,
 	.xxfi_close = on_step,
 };
 
@@ -115,7 +130,9 @@ mailroom_milter(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	if (argc != 2 || smfi_setconn(argv[1]) != MI_SUCCESS ||
+	if (argc == 3)
+		rest_ms = (int)strtol(argv[2], NULL, 10);
+	if (argc < 2 || argc > 3 || smfi_setconn(argv[1]) != MI_SUCCESS ||
 		smfi_register(table) != MI_SUCCESS)
 		return 1;
 	return smfi_main();
