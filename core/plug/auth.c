@@ -48,7 +48,7 @@ auth_password(const struct plugins *p, struct str login, struct str password,
 /* authzid NUL authcid NUL password; the first must be empty or the second:
  * nobody may act as another. */
 static enum auth_step
-plain(struct sasl *s, struct str in)
+plain(struct sasl *s, struct str in, struct arena *a)
 {
 	struct str authzid, authcid;
 
@@ -60,6 +60,7 @@ plain(struct sasl *s, struct str in)
 	authcid = str_cut(&in, '\0');
 	if (str_has_byte(in, '\0') || !authcid.len)
 		return AUTH_MALFORMED;
+	s->login = arena_str(a, authcid);
 	if (authzid.len && !str_ieq(authzid, authcid))
 		return AUTH_DENIED;
 	return auth_password(s->plugins, authcid, in, s->service, s->account);
@@ -81,7 +82,7 @@ sasl_begin(struct sasl *s, const struct plugins *p, struct str mechanism,
 	*s = (struct sasl){.plugins = p, .service = service};
 	if (str_iis(mechanism, "PLAIN")) {
 		s->mechanism = "PLAIN";
-		return initial.at ? plain(s, initial) :
+		return initial.at ? plain(s, initial, a) :
 			challenge(s, PLAIN_FIRST, "", out);
 	}
 	if (!str_iis(mechanism, "LOGIN"))
@@ -101,7 +102,7 @@ sasl_next(struct sasl *s, struct str in, struct arena *a, struct buf *out)
 	s->state = 0;	/* over, unless a challenge follows */
 	switch (state) {
 	case PLAIN_FIRST:
-		return plain(s, in);
+		return plain(s, in, a);
 	case LOGIN_NAME:
 		if (in.len > 1024)
 			return AUTH_MALFORMED;

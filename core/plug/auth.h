@@ -28,7 +28,7 @@ struct sasl {			/* one exchange; on the stack or in a session */
 	const char *service;	/* "smtp", "imap", "pop3" */
 	const char *mechanism;	/* canonical name once begun */
 	int state;
-	struct str login;	/* LOGIN's first answer */
+	struct str login;	/* who it said to be */
 	char account[AUTH_ACCOUNT_MAX];
 };
 

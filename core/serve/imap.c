@@ -258,10 +258,8 @@ turn(struct session *s)
 		return SESSION_IDLE;
 	if (!k->delay)
 		return SESSION_MORE;
-	/* After a wrong password the next command waits. */
 	k->delay = false;
-	s->guest.wake_at = clock_mono() + k->house->limits->auth_delay;
-	return SESSION_DELAY;
+	return session_pause(s);
 }
 
 static enum session_next

@@ -80,22 +80,11 @@ imap_capability(struct imap *k, struct imap_in *in, bool uid)
 
 /* ------------------------------------------------------------------ login */
 
-static void
-log_login(const struct imap *k, struct str login, const char *what)
-{
-	char peer[SOCK_TEXT];
-
-	sock_host(&k->session->peer, peer);
-	log_info("imap.auth", LOG_S("session", k->session->id),
-		LOG_S("peer", peer), LOG_S("result", what),
-		LOG_STR("account", login));
-}
-
 static struct imap_answer
 denied(struct imap *k, struct str login)
 {
 	k->auth_failures++;
-	log_login(k, login, "denied");
+	session_log_login(k->session, "denied", login);
 	if (k->auth_failures >= k->house->limits->auth_tries) {
 		stream_puts(&k->session->stream,
 			"* BYE Too many wrong passwords\r\n");
@@ -117,7 +106,7 @@ succeeded(struct imap *k, const char *account)
 	k->account = arena_cstr(&s->arena, str_from(account));
 	k->state = IMAP_IN;
 	s->idle_limit = k->house->limits->imap_timeout;
-	log_login(k, str_from(account), "ok");
+	session_log_login(k->session, "ok", str_from(account));
 	return IMAP_ANSWER(IMAP_OK, imap_capabilities(k), "Welcome");
 }
 

@@ -301,18 +301,8 @@ turn(struct session *s)
 		return SESSION_END;
 	if (!k->delay)
 		return SESSION_MORE;
-	/* After a wrong password the next command waits. */
 	k->delay = false;
-	s->guest.wake_at = clock_mono() + k->house->limits->auth_delay;
-	return SESSION_DELAY;
-}
-
-static enum session_next
-wake(struct session *s, unsigned why)
-{
-	(void)s;
-	(void)why;
-	return SESSION_MORE;	/* the pause is over; input may be waiting */
+	return session_pause(s);
 }
 
 /* ------------------------------------------------------------------- life */
@@ -353,7 +343,6 @@ const struct protocol pop3_protocol = {
 	.name = "pop3",
 	.open = open_pop3,
 	.turn = turn,
-	.wake = wake,
 	.bye = bye,
 	.close = close_pop3,
 };

@@ -10,22 +10,11 @@
 #include "base/log.h"
 #include "serve/pop3.h"
 
-static void
-log_login(struct pop3 *k, const char *what)
-{
-	char peer[SOCK_TEXT];
-
-	sock_host(&k->session->peer, peer);
-	log_info("pop3.auth", LOG_S("session", k->session->id),
-		LOG_S("peer", peer), LOG_S("result", what),
-		LOG_S("account", k->sasl.account));
-}
-
 static struct pop3_answer
 denied(struct pop3 *k)
 {
 	k->auth_failures++;
-	log_login(k, "denied");
+	session_log_login(k->session, "denied", k->sasl.login);
 	if (k->auth_failures >= k->house->limits->auth_tries) {
 		k->quit = true;
 		return POP3_ERR("[AUTH] Too many wrong passwords");
@@ -44,7 +33,8 @@ succeeded(struct pop3 *k)
 	 * session half open. */
 	if (!session_take_login(k->session, k->sasl.account)) {
 		k->quit = true;
-		log_login(k, "too many connections");
+		session_log_login(k->session, "too many connections",
+			str_from(k->sasl.account));
 		return POP3_ERR("[IN-USE] Too many connections of this login");
 	}
 	code = pop3_open_maildrop(k, &me);
@@ -53,7 +43,7 @@ succeeded(struct pop3 *k)
 		return pop3_trouble(k, code, &me);
 	}
 	k->state = POP3_MAILDROP;
-	log_login(k, "ok");
+	session_log_login(k->session, "ok", str_from(k->sasl.account));
 	return pop3_printf(k, "+OK ", "%zu messages", k->n_mail);
 }
 
@@ -192,6 +182,7 @@ pop3_pass(struct pop3 *k, struct str args, struct pop3_mail *mail)
 	(void)mail;
 	if (!*k->login)
 		return POP3_ERR("USER comes first");
+	k->sasl.login = arena_str(&k->session->arena, str_from(k->login));
 	step = auth_password(k->house->plugins, str_from(k->login), args,
 		"pop3", k->sasl.account);
 	explicit_bzero(k->login, sizeof k->login);

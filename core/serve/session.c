@@ -169,7 +169,8 @@ first_step(struct session *s, unsigned why)
 	}
 	s->waiting = SESSION_MORE;
 	if (was != SESSION_MORE)
-		return s->protocol->wake(s, why);
+		return s->protocol->wake ? s->protocol->wake(s, why) :
+			SESSION_MORE;
 	if (why == PARK_WHY_TIMER) {
 		s->protocol->bye(s, false);
 		return SESSION_END;
@@ -327,6 +328,25 @@ session_take_login(struct session *s, const char *account)
 	}
 	s->login_key = arena_str(&s->arena, str_from(account));
 	return true;
+}
+
+enum session_next
+session_pause(struct session *s)
+{
+	s->guest.wake_at = clock_mono() + s->house->limits->auth_delay;
+	return SESSION_DELAY;
+}
+
+void
+session_log_login(const struct session *s, const char *result,
+	struct str account)
+{
+	char peer[SOCK_TEXT], event[24];
+
+	sock_host(&s->peer, peer);
+	snprintf(event, sizeof event, "%.16s.auth", s->protocol->name);
+	log_info(event, LOG_S("session", s->id), LOG_S("peer", peer),
+		LOG_S("result", result), LOG_STR("account", account));
 }
 
 void

@@ -35,8 +35,8 @@ struct protocol {
 	enum session_next (*open)(struct session *s);
 	/* One command: called when input is there. */
 	enum session_next (*turn)(struct session *s);
-	/* A delay ended, or IDLE was woken (why: enum park_why). NULL: never
-	 * delays. */
+	/* A delay ended, or IDLE was woken (why: enum park_why). NULL: the
+	 * session simply goes on. */
 	enum session_next (*wake)(struct session *s, unsigned why);
 	/* Idle too long (drain false), or the server stops (drain true):
 	 * says so to the client. */
@@ -75,6 +75,12 @@ int session_start_tls(struct session *s, struct err *e);
 /* Counts a login that was right against limits.connections_per_login, until
  * the session ends. false: too many. */
 bool session_take_login(struct session *s, const char *account);
+/* After a wrong password: the answer and the next command wait for
+ * limits.auth_delay. */
+enum session_next session_pause(struct session *s);
+/* One line "PROTOCOL.auth" with who tried and what came of it. */
+void session_log_login(const struct session *s, const char *result,
+	struct str account);
 /* Our end of the connection. */
 void session_local(const struct session *s, struct sock_addr *out);
 /* Clear text may carry a password: TLS, or loopback where allowed. */

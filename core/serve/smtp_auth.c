@@ -8,22 +8,11 @@
 #include "base/log.h"
 #include "serve/smtp.h"
 
-static void
-log_login(struct smtp *k, const char *what)
-{
-	char peer[SOCK_TEXT];
-
-	sock_host(&k->session->peer, peer);
-	log_info("smtp.auth", LOG_S("session", k->session->id),
-		LOG_S("peer", peer), LOG_S("result", what),
-		LOG_S("account", k->sasl.account));
-}
-
 static struct reply
 denied(struct smtp *k)
 {
 	k->auth_failures++;
-	log_login(k, "denied");
+	session_log_login(k->session, "denied", k->sasl.login);
 	if (k->auth_failures >= k->house->limits->auth_tries)
 		return REPLY(421, "4.7.0", "Too many wrong passwords");
 	k->delay = k->house->limits->auth_delay > 0;
@@ -39,7 +28,7 @@ succeeded(struct smtp *k)
 	f->auth_login = str_from(k->account);
 	f->auth_mechanism = k->sasl.mechanism;
 	f->protocol = k->session->tls ? "ESMTPSA" : "ESMTPA";
-	log_login(k, "ok");
+	session_log_login(k->session, "ok", str_from(k->sasl.account));
 	return REPLY(235, "2.7.0", "Welcome");
 }
 
