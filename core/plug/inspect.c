@@ -26,6 +26,8 @@ static const struct word role_words[] = {
 	{"auth", offsetof(struct mr_plugin, auth)},
 	{"route", offsetof(struct mr_plugin, route)},
 	{"store", offsetof(struct mr_plugin, store)},
+	{"transport", offsetof(struct mr_plugin, transport)},
+	{"observer", offsetof(struct mr_plugin, observer)},
 	{NULL, 0},
 };
 

@@ -14,6 +14,7 @@ libcore_a_SOURCES += \
 	core/plug/hooks.c core/plug/hooks.h \
 	core/plug/host.c core/plug/host_services.c core/plug/scene.h \
 	core/plug/inspect.c core/plug/inspect.h \
+	core/plug/observe.c core/plug/observe.h \
 	core/plug/plugin.c core/plug/plugin_module.c core/plug/plugin.h \
 	core/plug/remote.c core/plug/remote.h core/plug/remote_parts.h \
 	core/plug/remote_call.c core/plug/remote_process.c \
@@ -23,6 +24,7 @@ libcore_a_SOURCES += \
 	core/plug/result.c core/plug/result.h \
 	core/plug/route.c core/plug/route.h \
 	core/plug/store.c core/plug/store.h \
+	core/plug/transport.c core/plug/transport.h \
 	core/plug/watchdog.c core/plug/watchdog.h
 
 check_PROGRAMS += t/unit/plug/hooks t/unit/plug/auth t/unit/plug/milter

@@ -105,6 +105,10 @@ check_roles(const struct mr_plugin *d, const char *module, struct err *e)
 		{"route", PLUG_ROLE(d, route),
 			offsetof(struct mr_route, may_send)},
 		{"store", PLUG_ROLE(d, store), sizeof(uint32_t)},
+		{"transport", PLUG_ROLE(d, transport),
+			sizeof(struct mr_transport)},
+		{"observer", PLUG_ROLE(d, observer),
+			sizeof(struct mr_observer)},
 	};
 	uint32_t size;
 	size_t i;

@@ -383,6 +383,87 @@ struct mr_route {
 
 struct mr_store;	/* mailroom/store.h */
 
+/* Role: hand mail of the queue to something else than another server. The
+ * runner calls it, on its delivery threads: several deliveries at once. */
+struct mr_delivery {
+	uint32_t size;
+	const char *message;	/* id of the message, as in the log; the same
+				   at each attempt */
+	const char *route;	/* NAME of the [route.NAME] that chose you */
+	const char *sender;	/* reverse-path without <>, "" is the null one */
+	const struct mr_rcpt *rcpt;
+	size_t n_rcpt;		/* at least 1; all have the same domain */
+	uint64_t length;	/* of the message in bytes, lines in CRLF */
+	int64_t arrived_ms;	/* when we took it, wall clock */
+	/* Copies up to len bytes from offset. Returns how many, 0 at the end,
+	 * -1 if the message cannot be read (then say nothing, or 451). May
+	 * block on disk. */
+	int64_t (*read)(struct mr_delivery *d, uint64_t offset, void *out,
+		size_t len);
+	/* Milliseconds left until you must have returned. */
+	int64_t (*deadline)(struct mr_delivery *d);
+	/* What became of rcpt[index]: 2xx delivered and safe there, 4xx try
+	 * again later, 5xx never, the sender is told. enhanced "5.1.1" (RFC
+	 * 3463) or NULL; text, one line, or NULL. The last word counts; a
+	 * recipient without one, and any other code, is tried again. */
+	void (*result)(struct mr_delivery *d, size_t index, int code,
+		const char *enhanced, const char *text);
+	void *core;		/* the host's own */
+};
+
+struct mr_transport {
+	uint32_t size;
+	/* May block up to the deadline. A message can come again after a
+	 * crash, even if it was delivered: nothing is ever lost for that. */
+	void (*deliver)(void *self, struct mr_delivery *d);
+};
+
+/* Role: hear of what happened. Never asked, cannot change anything. */
+enum mr_event_kind {
+	MR_EVENT_SESSION_OPENED = 1,	/* a client was let in */
+	MR_EVENT_SESSION_CLOSED,
+	MR_EVENT_LOGIN_OK,
+	MR_EVENT_LOGIN_DENIED,
+	MR_EVENT_MESSAGE_ACCEPTED,	/* is safe here; text: "discarded" if a
+					   filter dropped it */
+	MR_EVENT_MESSAGE_HELD,		/* is safe, and waits for an admin */
+	MR_EVENT_MESSAGE_REFUSED,	/* after DATA */
+	MR_EVENT_DELIVERED,		/* out of the queue, per recipient */
+	MR_EVENT_DEFERRED,		/* will be tried again */
+	MR_EVENT_BOUNCED,		/* given up; the sender is told */
+};
+
+/* What is not known or does not apply is "" or 0, never NULL. */
+struct mr_event {
+	uint32_t size;
+	uint32_t kind;		/* enum mr_event_kind; unknown ones may come */
+	int64_t time_ms;	/* wall clock */
+	uint64_t dropped;	/* events lost before this one, since there
+				   was no room for them */
+	const char *role;	/* process: "smtp", "mailbox", "runner" */
+	const char *protocol;	/* "smtp", "imap", "pop3" */
+	const char *listener;
+	const char *session, *message;	/* ids, as in the log */
+	const char *peer;	/* address of the client */
+	const char *account;	/* that logged in, or was tried */
+	const char *sender, *rcpt;
+	const char *host;	/* queue: who answered */
+	const char *text;	/* the reply, or the reason */
+	uint64_t length;	/* of the message; of a session: bytes read */
+	uint64_t n_rcpt;
+};
+
+struct mr_observer {
+	uint32_t size;
+	uint32_t reserved;	/* 0 */
+	/* Kinds to be told of, 1 << kind each; 0: all. */
+	uint64_t wants;
+	/* Comes from one thread of the process, after the fact and in order.
+	 * While it blocks events queue up, and are dropped when there are too
+	 * many; nobody else waits. The event is valid during the call. */
+	void (*event)(void *self, const struct mr_event *e);
+};
+
 /* What open is told, beside the parsed settings. Valid during the call. */
 struct mr_open {
 	uint32_t size;
@@ -413,6 +494,8 @@ struct mr_plugin {
 	const struct mr_auth *auth;
 	const struct mr_route *route;
 	const struct mr_store *store;
+	const struct mr_transport *transport;
+	const struct mr_observer *observer;
 };
 
 #define MR_PLUGIN_HEAD .abi = MR_ABI, .size = sizeof(struct mr_plugin)
