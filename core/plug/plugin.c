@@ -5,6 +5,8 @@
  */
 #include "plug/plugin.h"
 
+#include "base/file.h"
+#include "plug/inspect.h"
 #include "plug/mfapi.h"
 
 void
@@ -47,21 +49,45 @@ section_text(struct arena *a, const char *name, const struct conf *c,
 	return text;
 }
 
+/* Did the master move it out, and can it be? Only filters can; it is looked
+ * at without running it. */
+static bool
+is_moved(struct plugins *p, const char *name, const char *module)
+{
+	struct inspect look;
+	struct arena scratch;
+	struct str file;
+	bool can;
+	size_t i;
+
+	for (i = 0; i < p->n_moved; i++)
+		if (!strcmp(p->moved[i], name))
+			break;
+	if (i == p->n_moved)
+		return false;
+	arena_init(&scratch);
+	can = file_read(module, INSPECT_MODULE_MOST, &scratch, &file,
+		NULL) == 0 && inspect_module(&look, module, file, &scratch,
+		NULL) == 0 && !strcmp(look.roles, "filter");
+	arena_free(&scratch);
+	return can;
+}
+
 /* Does it run elsewhere? Then the plan for it. */
 static struct remote_plan *
-plan_isolation(struct plugins *p, const char *name, const char *plugin_dir,
-	const struct conf *c, const struct conf_node *section)
+plan_isolation(struct plugins *p, const struct plugin *one,
+	const char *plugin_dir, const struct conf *c,
+	const struct conf_node *section)
 {
+	const char *name = one->name;
 	struct remote_plan *plan;
 	struct isolation held;
-	size_t i;
 
 	if (!p->isolates)
 		return NULL;
 	plugin_isolation(c, section, &p->arena, &held);
-	for (i = 0; i < p->n_moved; i++)
-		if (held.isolate == ISOLATE_NONE && !strcmp(p->moved[i], name))
-			held.isolate = ISOLATE_PROCESS;
+	if (held.isolate == ISOLATE_NONE && is_moved(p, name, one->module))
+		held.isolate = ISOLATE_PROCESS;
 	if (held.isolate == ISOLATE_NONE)
 		return NULL;
 	plan = arena_alloc(&p->arena, sizeof *plan);
@@ -119,7 +145,7 @@ plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 	one->is_open_ended = builtin;
 	if (!builtin) {
 		one->module = plugin_path(&p->arena, name, plugin_dir, c, section);
-		plan = plan_isolation(p, name, plugin_dir, c, section);
+		plan = plan_isolation(p, one, plugin_dir, c, section);
 		if (plan)
 			return add_remote(p, one, plan, c, section, report);
 		one->desc = plugin_load(one->module, &handle, &e);
