@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "plug/milter.h"
+#include "proc/config_route.h"
 #include "proc/isolate.h"
 
 #define CONFIG_MAX (4 << 20)
@@ -87,6 +88,10 @@ static const struct mr_setting workers_table[] = {
 	{"confine", MR_BOOL, 0, AT(workers_settings, confine), "true", 0, 0,
 		NULL, "Workers give up new privileges and, where the kernel "
 		"has Landlock, writing outside the data folder."},
+	{"writable", MR_LIST, 0, AT(workers_settings, writable), "[]", 0, 0,
+		NULL, "Further folders, by full path, that confined workers "
+		"may write to: for transports and plugins that keep files "
+		"elsewhere."},
 	MR_SETTINGS_END,
 };
 
@@ -129,6 +134,8 @@ const struct config_section config_sections[] = {
 	{"queue", queue_settings_table, AT(config, queue), "Outgoing mail"},
 	{"chain", chain_table, AT(config, chain), "Order of filters"},
 	{"listen.NAME", listener_settings_table, SIZE_MAX, "A listener"},
+	{"route.NAME", nexthop_settings_table, SIZE_MAX,
+		"Where mail for other domains goes"},
 	{NULL, NULL, 0, NULL},
 };
 
@@ -164,7 +171,8 @@ static void
 check_sections(const struct config *c, struct conf_report *report)
 {
 	static const char *const known[] = {"log", "tls", "workers", "limits",
-		"smtp", "dns", "queue", "chain", "listen", "plugin", "milter"};
+		"smtp", "dns", "queue", "chain", "listen", "route", "plugin",
+		"milter"};
 	const struct conf_node *n;
 	size_t at = 0, i;
 	struct str key;
@@ -219,10 +227,11 @@ read_listeners(struct config *c, struct conf_report *report)
 }
 
 /* Names of plugins may hold dots, so conf_find's paths do not do. */
-static bool
-has_section(const struct conf_node *all, const char *name)
+bool
+config_has_section(const struct config *c, const char *kind,
+	const char *name)
 {
-	const struct conf_node *n;
+	const struct conf_node *all = conf_find(conf_root(c->doc), kind), *n;
 	size_t at = 0;
 	struct str key;
 
@@ -242,8 +251,8 @@ check_chain(const struct config *c, const char *path,
 	size_t i;
 
 	for (i = 0; i < list->n; i++)
-		if (!has_section(conf_find(root, "plugin"), list->item[i]) &&
-			!has_section(conf_find(root, "milter"), list->item[i]))
+		if (!config_has_section(c, "plugin", list->item[i]) &&
+			!config_has_section(c, "milter", list->item[i]))
 			conf_error(c->doc, conf_find(root, path), false,
 				report, "there is no [plugin.%s] or "
 				"[milter.%s]", list->item[i], list->item[i]);
@@ -309,6 +318,7 @@ config_parse(struct str text, const char *file, struct conf_report *report)
 	}
 	check_sections(c, report);
 	read_listeners(c, report);
+	config_read_routes(c, report);
 	check_whole(c, report);
 	return c;
 }
@@ -342,6 +352,9 @@ is_for_role(const struct config *c, enum role r, struct str name)
 		is_listed(&c->chain.local, name) ||
 		is_listed(&c->chain.relay, name);
 
+	/* What delivers is needed by the runner alone. */
+	if (!chained && config_is_transport(c, name))
+		return r == ROLE_CLI || r == ROLE_RUNNER;
 	return r == ROLE_CLI || r == ROLE_SMTP || !chained;
 }
 
@@ -370,5 +383,6 @@ config_load_plugins(const struct config *c, enum role r, struct plugins *out,
 				n, report);
 		}
 	}
+	config_check_transports(c, out, report);
 	return report->errors == before;
 }

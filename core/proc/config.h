@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "plug/hooks.h"
 #include "plug/plugin.h"
+#include "queue/nexthop.h"
 #include "queue/queue.h"
 #include "serve/serve.h"
 
@@ -48,6 +49,7 @@ struct workers_settings {	/* [workers] */
 	int64_t restart_first, restart_most;
 	int64_t crash_limit, crash_window;
 	bool confine;
+	struct mr_list writable;
 };
 
 struct resolver_settings {	/* [dns] */
@@ -73,6 +75,7 @@ struct config {
 	struct resolver_settings dns;
 	struct queue_settings queue;
 	struct chain_settings chain;
+	struct nexthops routes;		/* [route.NAME] */
 	struct listener *listener;
 	size_t n_listener;
 };
@@ -80,6 +83,9 @@ struct config {
 enum role { ROLE_MASTER, ROLE_SMTP, ROLE_MAILBOX, ROLE_RUNNER, ROLE_CLI };
 const char *role_name(enum role r);
 
+/* Is there a [KIND.NAME]? */
+bool config_has_section(const struct config *c, const char *kind,
+	const char *name);
 /* --config, else $CONFIG_PATH, else the install default. */
 const char *config_path(const char *option);
 /* The bytes of the file, in the arena. */

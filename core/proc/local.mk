@@ -3,6 +3,7 @@ libcore_a_SOURCES += \
 	core/proc/bound.c core/proc/bound.h \
 	core/proc/chains.c core/proc/chains.h \
 	core/proc/config.c core/proc/config.h \
+	core/proc/config_route.c core/proc/config_route.h \
 	core/proc/crash.c core/proc/crash.h \
 	core/proc/ctl.c core/proc/ctl.h \
 	core/proc/isolate.c core/proc/isolate.h \

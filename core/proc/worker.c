@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/limit.h"
+#include "plug/observe.h"
 #include "plug/remote.h"
 #include "plug/watchdog.h"
 #include "proc/chains.h"
@@ -250,7 +251,8 @@ open_queue(struct worker_life *w, struct err *e)
 	*q = (struct queue_house){.settings = &w->config->queue,
 		.hostname = w->config->server.hostname,
 		.plugins = &w->plugins, .store = w->house.store,
-		.dns = w->house.dns, .data = w->config->server.data,
+		.dns = w->house.dns, .routes = &w->config->routes,
+		.data = w->config->server.data,
 		.owner = w->owner, .orphans = w->args.orphans};
 	w->queue = queue_start(q, e);
 	if (!w->queue)
@@ -266,12 +268,19 @@ open_queue(struct worker_life *w, struct err *e)
 static int
 confine(struct worker_life *w, struct err *e)
 {
-	const char *data = w->config->server.data;
+	const struct mr_list *more = &w->config->workers.writable;
+	const char **writable;
+	size_t i;
 	int applied;
 
 	if (!w->config->workers.confine)
 		return 0;
-	if (priv_confine(&data, 1, &applied, e) < 0)
+	writable = arena_alloc(&w->config->arena,
+		(more->n + 1) * sizeof *writable);
+	writable[0] = w->config->server.data;
+	for (i = 0; i < more->n; i++)
+		writable[i + 1] = more->item[i];
+	if (priv_confine(writable, more->n + 1, &applied, e) < 0)
 		return err_wrap(e, "confine");
 	log_debug("worker.confine", LOG_N("landlock", applied));
 	return 0;
@@ -292,12 +301,15 @@ start_up(struct worker_life *w, struct err *e)
 	w->house.data = c->server.data;
 	w->house.limits = &c->limits;
 	w->house.smtp = &c->smtp;
+	w->house.routes = &c->routes;
 	w->house.queue_lifetime = c->queue.lifetime;
 	w->house.plugins = &w->plugins;
 	/* The key may be readable by root alone: it is read before. */
 	if (open_tls(w, e) < 0 || priv_drop(c->server.user, e) < 0 ||
 		confine(w, e) < 0 || load_plugins(w, e) < 0 ||
 		open_dns(w, e) < 0 || parse_all_networks(w, e) < 0)
+		return -1;
+	if (observe_start(&w->plugins, role_name(w->args.role), e) < 0)
 		return -1;
 	if (w->args.role == ROLE_RUNNER)
 		return open_queue(w, e);
@@ -368,6 +380,8 @@ finish(struct worker_life *w, enum word word)
 					   kernel closes them */
 		park_stop(w->house.park);
 	}
+	if (!observe_stop(LAST_MS))
+		_exit(0);
 	plugins_close(&w->plugins);
 }
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "mail/addr.h"
 #include "plug/route.h"
+#include "plug/transport.h"
 #include "queue/client.h"
 #include "queue/hosts.h"
 
@@ -58,11 +59,15 @@ mark_local(const struct queue_house *h, struct group *g)
 }
 
 static struct reply
-find_hosts(const struct queue_house *h, struct group *g, struct host **out)
+find_hosts(const struct queue_house *h, struct group *g,
+	const struct nexthop *hop, struct host **out)
 {
 	const struct queue_settings *s = h->settings;
 	int64_t deadline = clock_mono() + DNS_MS;
 
+	if (hop && *hop->host)
+		return hosts_of_name(h->dns, str_from(hop->host),
+			(unsigned)s->port, deadline, &g->arena, out);
 	if (*s->smarthost)
 		return hosts_of_name(h->dns, str_from(s->smarthost),
 			(unsigned)s->port, deadline, &g->arena, out);
@@ -75,7 +80,7 @@ make_talk(const struct queue_house *h, const struct deliver_tls *tls,
 	const struct host *host, struct group *g, struct str *rcpt)
 {
 	const struct queue_settings *s = h->settings;
-	bool smart = *s->smarthost != '\0';
+	bool smart = *s->smarthost && !(g->hop && *g->hop->host);
 	struct client_talk t = {.host = host, .hostname = h->hostname,
 		.tls = smart ? (enum client_tls)s->smarthost_tls :
 			CLIENT_TLS_MAY,
@@ -158,6 +163,41 @@ is_settled(const struct group *g)
 	return true;
 }
 
+/* Those in turn that take the mail of this domain. */
+static void
+try_hosts(const struct queue_house *h, const struct deliver_tls *tls,
+	struct group *g, struct host *host, struct body *b)
+{
+	int tried = 0;
+
+	for (; host && tried < HOSTS_MOST && !is_settled(g) &&
+		clock_mono() < g->deadline; host = host->next) {
+		try_host(h, tls, g, host, b);
+		tried++;
+	}
+}
+
+static void
+try_transport(const struct queue_house *h, struct group *g, struct body *b)
+{
+	const struct plugin *p = plugins_find(h->plugins, g->hop->transport);
+	struct str *rcpt = arena_alloc(&g->arena, g->n * sizeof *rcpt);
+	size_t *which = arena_alloc(&g->arena, g->n * sizeof *which), i;
+	struct reply *reply = arena_alloc(&g->arena, g->n * sizeof *reply);
+	struct transport_job job = {.message = g->trace,
+		.route = g->hop->name, .sender = g->sender, .rcpt = rcpt,
+		.length = g->length, .arrived_ms = g->created_ms,
+		.deadline = g->deadline, .read = read_body, .arg = b};
+
+	assert(p);	/* config_check_transports */
+	job.n_rcpt = pick_open(g, rcpt, which);
+	transport_run(p, &job, &g->arena, reply);
+	for (i = 0; i < job.n_rcpt; i++) {
+		g->item[which[i]].reply = reply[i];
+		g->item[which[i]].remote = g->hop->transport;
+	}
+}
+
 void
 deliver_group(const struct queue_house *h, const struct deliver_tls *tls,
 	struct group *g)
@@ -165,16 +205,19 @@ deliver_group(const struct queue_house *h, const struct deliver_tls *tls,
 	struct mr_error me = {{0}};
 	struct body b = {.store = &h->store};
 	struct host *host = NULL;
-	struct reply refused;
+	struct reply refused = {0};
 	uint64_t length;
-	int tried = 0;
+	bool handed;
 
 	g->deadline = clock_mono() + DELIVER_MOST_MS;
 	set_all(g, REPLY(451, "4.4.1", "no host could be reached"), NULL);
 	mark_local(h, g);
 	if (is_settled(g))
 		return;
-	refused = find_hosts(h, g, &host);
+	g->hop = nexthop_find(h->routes, g->next_hop);
+	handed = g->hop && *g->hop->transport;
+	if (!handed)
+		refused = find_hosts(h, g, g->hop, &host);
 	if (refused.code) {
 		set_all(g, refused, NULL);
 		return;
@@ -185,10 +228,9 @@ deliver_group(const struct queue_house *h, const struct deliver_tls *tls,
 			"the message cannot be read: %s", me.text), NULL);
 		return;
 	}
-	for (; host && tried < HOSTS_MOST && !is_settled(g) &&
-		clock_mono() < g->deadline; host = host->next) {
-		try_host(h, tls, g, host, &b);
-		tried++;
-	}
+	if (handed)
+		try_transport(h, g, &b);
+	else
+		try_hosts(h, tls, g, host, &b);
 	h->store.op->body_close(b.handle);
 }

@@ -20,12 +20,15 @@ struct delivery {		/* one recipient of the group */
 	bool local;		/* out: the commit delivers it (below) */
 };
 
+struct nexthop;
+
 struct group {
 	struct arena arena;	/* holds everything of the group */
 	int64_t message_id;
 	uint64_t length;
 	const char *trace;
 	struct str sender, next_hop;
+	const struct nexthop *hop;	/* its [route.NAME], or NULL */
 	int64_t created_ms, expire_ms;
 	int64_t leased_until_ms;
 	int64_t deadline;	/* of the attempt, clock_mono */
@@ -39,9 +42,11 @@ struct deliver_tls {		/* made once by the queue */
 	const struct tls_ctx *opportunistic, *verified;
 };
 
-/* Attempts the group over SMTP (smarthost, MX) and fills each reply. Blocks.
- * Ends within DELIVER_MOST_MS. Recipients that turn out to be ours (a held message that was released, a
- * domain that was added since) are only marked `local`. */
+/* Attempts the group by its route (a transport, a fixed host), else over
+ * SMTP (smarthost, MX), and fills each reply. Blocks. Ends within
+ * DELIVER_MOST_MS, a transport willing. Recipients that turn out to be ours
+ * (a held message that was released, a domain that was added since) are only
+ * marked `local`. */
 void deliver_group(const struct queue_house *h, const struct deliver_tls *tls,
 	struct group *g);
 

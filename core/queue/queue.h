@@ -17,6 +17,7 @@
 #include "net/dns.h"
 #include "plug/plugin.h"
 #include "plug/store.h"
+#include "queue/nexthop.h"
 
 struct queue_settings {		/* [queue] */
 	int64_t lifetime;	/* ms until a bounce */
@@ -40,6 +41,7 @@ struct queue_house {		/* all borrowed */
 	const struct plugins *plugins;
 	struct store store;
 	struct dns *dns;
+	const struct nexthops *routes;
 	const char *data;	/* spool folder for reports */
 	const char *owner;	/* name of our leases, "HOST/PID:" */
 	const char *orphans;	/* owners with this prefix are dead: their

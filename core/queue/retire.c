@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "mail/addr.h"
 #include "mail/header.h"
+#include "plug/observe.h"
 #include "plug/route.h"
 #include "queue/bounce.h"
 #include "queue/sched.h"
@@ -58,12 +59,35 @@ fate_of(const struct queue_house *h, struct group *g, const struct delivery *d,
 }
 
 static void
+tell_fate(const struct group *g, const struct delivery *d,
+	const struct mr_fate *f)
+{
+	static const enum mr_event_kind kinds[] = {
+		[MR_FATE_DELIVERED] = MR_EVENT_DELIVERED,
+		[MR_FATE_FAILED] = MR_EVENT_BOUNCED,
+		[MR_FATE_RETRY] = MR_EVENT_DEFERRED};
+	struct mr_event e = {.kind = kinds[f->kind], .message = g->trace,
+		.host = d->remote, .text = f->reply, .length = g->length,
+		.n_rcpt = 1};
+	struct arena scratch;
+
+	if (!observe_wanted((enum mr_event_kind)e.kind))
+		return;
+	arena_init(&scratch);
+	e.sender = arena_cstr(&scratch, g->sender);
+	e.rcpt = arena_cstr(&scratch, d->rcpt);
+	observe_post(&e);
+	arena_free(&scratch);
+}
+
+static void
 log_fate(const struct group *g, const struct delivery *d,
 	const struct mr_fate *f)
 {
 	static const char *const names[] = {"", "delivered", "failed",
 		"deferred", "dropped"};
 
+	tell_fate(g, d, f);
 	log_info("queue.attempt", LOG_S("message", g->trace),
 		LOG_STR("rcpt", d->rcpt), LOG_S("fate", names[f->kind]),
 		LOG_S("host", d->remote ? d->remote : ""),

@@ -19,6 +19,7 @@
 #include "plug/hooks.h"
 #include "plug/plugin.h"
 #include "plug/store.h"
+#include "queue/nexthop.h"
 
 struct limit;
 struct watch;
@@ -77,6 +78,7 @@ struct house {
 	const struct smtp_settings *smtp;
 	struct sock_nets relay, xclient;	/* smtp->..._networks, parsed */
 	int64_t queue_lifetime;
+	const struct nexthops *routes;
 	const struct plugins *plugins;
 	struct services services;	/* of all chains */
 	struct chain chain[CHAINS];

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "net/limit.h"
 #include "net/proxy.h"
+#include "plug/observe.h"
 
 #define TURN_MOST 16
 #define HANDSHAKE_MS 30000
@@ -39,15 +40,44 @@ protocol_of(const struct listener *l)
 	}
 }
 
+void
+session_tell(const struct session *s, struct mr_event *e)
+{
+	char peer[SOCK_TEXT];
+
+	if (!observe_wanted((enum mr_event_kind)e->kind))
+		return;
+	sock_host(&s->peer, peer);
+	e->protocol = s->protocol->name;
+	e->listener = s->listener->name;
+	e->session = s->id;
+	e->peer = peer;
+	observe_post(e);
+}
+
 /* --------------------------------------------------------------- the end */
+
+static void
+tell_closed(const struct session *s)
+{
+	struct mr_event e = {.kind = MR_EVENT_SESSION_CLOSED,
+		.length = s->stream.bytes_in,
+		.account = s->login_key.len ? s->login_key.at : "",
+		.text = stream_failed(&s->stream) ?
+			stream_error(&s->stream)->text : ""};
+
+	session_tell(s, &e);
+}
 
 static void
 leave(struct guest *g)
 {
 	struct session *s = session_of(g);
 
-	if (s->opened)
+	if (s->opened) {
+		tell_closed(s);
 		s->protocol->close(s);
+	}
 	log_debug("session.end", LOG_S("session", s->id),
 		LOG_N("in", s->stream.bytes_in),
 		LOG_N("out", s->stream.bytes_out),
@@ -118,6 +148,7 @@ take_proxy(struct session *s)
 static enum session_next
 open_session(struct session *s)
 {
+	struct mr_event told = {.kind = MR_EVENT_SESSION_OPENED};
 	struct err e = {0};
 
 	if (sock_in_nets(&s->peer, &s->listener->proxy) && !take_proxy(s))
@@ -133,6 +164,7 @@ open_session(struct session *s)
 	}
 	stream_limit(&s->stream, s->house->limits->command_timeout, 0);
 	s->opened = true;
+	session_tell(s, &told);
 	return s->protocol->open(s);
 }
 
@@ -338,11 +370,14 @@ session_pause(struct session *s)
 }
 
 void
-session_log_login(const struct session *s, const char *result,
-	struct str account)
+session_log_login(struct session *s, const char *result, struct str account)
 {
+	struct mr_event e = {.kind = strcmp(result, "ok") ?
+		MR_EVENT_LOGIN_DENIED : MR_EVENT_LOGIN_OK, .text = result,
+		.account = arena_cstr(&s->command, account)};
 	char peer[SOCK_TEXT], event[24];
 
+	session_tell(s, &e);
 	sock_host(&s->peer, peer);
 	snprintf(event, sizeof event, "%.16s.auth", s->protocol->name);
 	log_info(event, LOG_S("session", s->id), LOG_S("peer", peer),

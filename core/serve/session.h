@@ -78,9 +78,12 @@ bool session_take_login(struct session *s, const char *account);
 /* After a wrong password: the answer and the next command wait for
  * limits.auth_delay. */
 enum session_next session_pause(struct session *s);
-/* One line "PROTOCOL.auth" with who tried and what came of it. */
-void session_log_login(const struct session *s, const char *result,
+/* Observers, and one line "PROTOCOL.auth" of the log, hear who tried and what
+ * came of it ("ok" or why not). */
+void session_log_login(struct session *s, const char *result,
 	struct str account);
+/* Tells observers; protocol, listener, session and peer are filled in. */
+void session_tell(const struct session *s, struct mr_event *e);
 /* Our end of the connection. */
 void session_local(const struct session *s, struct sock_addr *out);
 /* Clear text may carry a password: TLS, or loopback where allowed. */

@@ -238,11 +238,40 @@ stamp_return_path(struct smtp *k, struct message *m,
 /* ---------------------------------------------------------------- submit */
 
 static void
+tell_message(struct smtp *k, struct message *m, size_t n_rcpt,
+	const char *what, const char *detail)
+{
+	static const struct {
+		const char *what;
+		enum mr_event_kind kind;
+	} kinds[] = {{"accepted", MR_EVENT_MESSAGE_ACCEPTED},
+		{"discarded", MR_EVENT_MESSAGE_ACCEPTED},
+		{"held", MR_EVENT_MESSAGE_HELD},
+		{"refused", MR_EVENT_MESSAGE_REFUSED}};
+	struct mr_event e = {.message = k->facts.queue_id,
+		.account = k->account, .text = *detail ? detail : what,
+		.sender = arena_cstr(&k->session->command,
+			k->envelope.sender),
+		.rcpt = k->envelope.n_rcpt ? arena_cstr(&k->session->command,
+			k->envelope.rcpt[0].address) : "",
+		.length = message_raw_length(m), .n_rcpt = n_rcpt};
+	size_t i;
+
+	for (i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (!strcmp(what, kinds[i].what))
+			e.kind = kinds[i].kind;
+	if (!strcmp(what, "discarded"))
+		e.text = what;
+	session_tell(k->session, &e);
+}
+
+static void
 log_message(struct smtp *k, struct message *m, size_t n_rcpt,
 	const char *what, const char *detail)
 {
 	char peer[SOCK_TEXT];
 
+	tell_message(k, m, n_rcpt, what, detail);
 	sock_host(&k->session->peer, peer);
 	log_info("smtp.message", LOG_S("session", k->session->id),
 		LOG_S("message", k->facts.queue_id), LOG_S("peer", peer),

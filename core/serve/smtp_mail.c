@@ -2,8 +2,8 @@
  * smtp_mail.c - MAIL and RCPT (RFC 5321 4.1.1.2, 4.1.1.3) with their
  * parameters, and the rules of who may send where.
  *
- * No open relay: a recipient elsewhere is taken only from a login or from
- * smtp.relay_networks. The address is split at its last '@' and nothing in
+ * No open relay: a recipient elsewhere is taken only from a login, from
+ * smtp.relay_networks, or for a domain whose [route.NAME] says so. The address is split at its last '@' and nothing in
  * the local part ('%', '!', a quoted '@') is ever interpreted as a route.
  */
 #include "base/clock.h"
@@ -211,10 +211,11 @@ smtp_mail(struct smtp *k, struct str args)
 /* ------------------------------------------------------------------ RCPT */
 
 static bool
-may_relay(const struct smtp *k)
+may_relay(const struct smtp *k, struct str address)
 {
 	return *k->account ||
-		sock_in_nets(&k->session->peer, &k->house->relay);
+		sock_in_nets(&k->session->peer, &k->house->relay) ||
+		nexthop_accepts(k->house->routes, address);
 }
 
 struct reply
@@ -229,7 +230,7 @@ smtp_route(struct smtp *k, struct str address, uint64_t size,
 	case ROUTE_LOCAL:
 		return (struct reply){0};
 	case ROUTE_REMOTE:
-		if (may_relay(k))
+		if (may_relay(k, address))
 			return (struct reply){0};
 		return reply_printf(a, 550, "5.7.1",
 			"Mail for %.*s is not relayed here", STR_ARGS(address));
