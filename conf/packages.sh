@@ -3,7 +3,7 @@
 
 BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config
 	libssl-dev libsqlite3-dev libjansson-dev libunbound-dev libcrypt-dev
-	libidn2-dev libunistring-dev libseccomp-dev libmilter-dev
+	libidn2-dev libunistring-dev libseccomp-dev libmilter-dev libpam0g-dev
 	dns-root-data"
 RUN_PACKAGES="openssl python3 ca-certificates"
 # clients and filters of the wire tests, clang for libFuzzer
