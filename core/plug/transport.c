@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "mail/addr.h"
 #include "plug/hooks.h"
 
 #define TEXT_MOST 1000
@@ -76,7 +77,8 @@ list_rcpts(const struct transport_job *job, struct arena *a)
 	size_t i;
 
 	for (i = 0; i < job->n_rcpt; i++) {
-		struct str address = arena_str(a, job->rcpt[i]);
+		struct str address = arena_str(a,
+			addr_plain(a, job->rcpt[i]));
 
 		list[i].address = (struct mr_str){address.at, address.len};
 		list[i].args = (struct mr_str){"", 0};

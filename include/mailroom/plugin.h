@@ -391,7 +391,7 @@ struct mr_delivery {
 				   at each attempt */
 	const char *route;	/* NAME of the [route.NAME] that chose you */
 	const char *sender;	/* reverse-path without <>, "" is the null one */
-	const struct mr_rcpt *rcpt;
+	const struct mr_rcpt *rcpt;	/* without quotes they do not need */
 	size_t n_rcpt;		/* at least 1; all have the same domain */
 	uint64_t length;	/* of the message in bytes, lines in CRLF */
 	int64_t arrived_ms;	/* when we took it, wall clock */

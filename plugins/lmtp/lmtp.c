@@ -399,16 +399,30 @@ give_message(struct talk *k, const bool *taken)
 	}
 }
 
-static void
-talk(struct talk *k)
+/* A server that will not begin says nothing of this message: even a 5xx is
+ * tried again, so that a fault of its set-up returns no mail. */
+static struct answer
+greet(struct talk *k)
 {
-	bool *taken = calloc(k->delivery->n_rcpt, sizeof *taken);
 	struct answer a;
 
 	k->when = "waiting for the greeting";
 	a = hear(k);
 	if (expects(&a, 220))
 		a = ask(k, "greeting", "LHLO ", k->config->hostname, "");
+	if (!expects(&a, 250) && a.code >= 500) {
+		a.code = 451;
+		snprintf(a.enhanced, sizeof a.enhanced, "4.3.5");
+	}
+	return a;
+}
+
+static void
+talk(struct talk *k)
+{
+	bool *taken = calloc(k->delivery->n_rcpt, sizeof *taken);
+	struct answer a = greet(k);
+
 	if (a.code == 250)
 		a = ask(k, "giving the sender", "MAIL FROM:<",
 			k->delivery->sender, ">");

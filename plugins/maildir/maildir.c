@@ -73,7 +73,7 @@ is_safe(const char *word, size_t len)
 	size_t i;
 
 	for (i = 0; i < len; i++)
-		if (word[i] == '/' || (unsigned char)word[i] < ' ')
+		if (strchr("/\"\\", word[i]) || (unsigned char)word[i] < ' ')
 			return false;
 	return len > 0 && len < 256 && word[0] != '.';
 }
