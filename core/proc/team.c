@@ -124,7 +124,7 @@ team_start(struct team *t, const struct bound *b, bool first)
 		struct worker *w = &t->worker[i];
 
 		if (first && w->role == ROLE_RUNNER)
-			snprintf(w->orphans, sizeof w->orphans, "%s/",
+			snprintf(w->orphans, sizeof w->orphans, "%.50s/",
 				t->config->server.hostname);
 		if (!w->pid && w->restart_at <= now)
 			start_one(t, w, b);
@@ -176,6 +176,18 @@ hear_last_words(const struct team *t, const struct worker *w)
 		hear_words(t, str_of(text, (size_t)n));
 }
 
+/* Leases that the next runner gives back. One that was ready had given back
+ * those of its predecessors; one that died before may have left theirs, and
+ * taken some itself. */
+static void
+note_orphans(const struct team *t, struct worker *w, pid_t pid)
+{
+	size_t n = w->ready ? 0 : strlen(w->orphans);
+
+	snprintf(w->orphans + n, sizeof w->orphans - n, "%s%.50s/%d:",
+		n ? " " : "", t->config->server.hostname, (int)pid);
+}
+
 bool
 team_ended(struct team *t, pid_t pid, int status)
 {
@@ -196,14 +208,13 @@ team_ended(struct team *t, pid_t pid, int status)
 	w->crashes++;
 	if (!t->draining || status)
 		log_end(w, pid, status);
+	if (w->role == ROLE_RUNNER)
+		note_orphans(t, w, pid);
 	w->pid = 0;
 	w->ready = false;
 	w->restart_at = t->draining ? CLOCK_NEVER : now + w->pause;
 	w->pause = w->pause * 2 > set->restart_most ? set->restart_most :
 		w->pause * 2;
-	if (w->role == ROLE_RUNNER)
-		snprintf(w->orphans, sizeof w->orphans, "%s/%d:",
-			t->config->server.hostname, (int)pid);
 	close_control(w);
 	return true;
 }

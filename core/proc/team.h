@@ -26,7 +26,8 @@ struct worker {			/* a place in the team and who fills it */
 	int64_t restart_at;	/* CLOCK_NEVER: not waiting */
 	int64_t pause;		/* next back-off, ms */
 	unsigned crashes;
-	char orphans[64];	/* runner: leases of its predecessor */
+	char orphans[1024];	/* runner: leases of its predecessors, owners
+				   with a blank between */
 };
 
 struct team {

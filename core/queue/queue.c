@@ -333,12 +333,17 @@ start_threads(struct queue *q, struct err *e)
 static int
 return_orphans(const struct queue_house *h, struct err *e)
 {
+	struct str all = str_from(h->orphans), one;
 	struct mr_error me = {{0}};
+	char prefix[80];
 
-	if (!h->orphans)
-		return 0;
-	return store_result(h->store.op->queue_unclaim(h->store.self,
-		h->orphans, &me), &me, e);
+	while ((one = str_word(&all)).len) {
+		snprintf(prefix, sizeof prefix, "%.*s", STR_ARGS(one));
+		if (store_result(h->store.op->queue_unclaim(h->store.self,
+			prefix, &me), &me, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 struct queue *

@@ -44,8 +44,9 @@ struct queue_house {		/* all borrowed */
 	const struct nexthops *routes;
 	const char *data;	/* spool folder for reports */
 	const char *owner;	/* name of our leases, "HOST/PID:" */
-	const char *orphans;	/* owners with this prefix are dead: their
-				   leases go back at start; NULL: none */
+	const char *orphans;	/* owners with these prefixes, a blank
+				   between, are dead: their leases go back at
+				   start; NULL: none */
 };
 
 struct queue;
