@@ -71,7 +71,8 @@ network_of(const struct config *c, const char *address, char out[64])
 }
 
 /* The state's keys have at most 255 bytes: long addresses become a digest
- * (FNV-1a, 64 bits; a collision only spares somebody the wait). */
+ * (FNV-1a, 64 bits; a collision only spares somebody the wait). The second
+ * try may come in other letters: case does not count. */
 static void
 key_of(const char *network, const char *sender, const char *rcpt,
 	char out[128])
@@ -83,7 +84,8 @@ key_of(const char *network, const char *sender, const char *rcpt,
 
 	for (i = 0; i < 3; i++)
 		for (p = part[i]; *p; p++)
-			h = (h ^ (unsigned char)*p) * 1099511628211ULL;
+			h = (h ^ (unsigned char)(*p >= 'A' && *p <= 'Z' ?
+				*p + 32 : *p)) * 1099511628211ULL;
 	snprintf(out, 128, "%s %016llx", network, (unsigned long long)h);
 }
 
