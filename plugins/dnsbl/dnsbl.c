@@ -6,7 +6,8 @@
  * recipient, so that a login or a later rule can still let the client in and
  * the log shows for whom the mail was. Answers outside 127.0.0.0/8, and those
  * that mean "you may not ask" (127.255.255.0/24), count as no answer. A list
- * that cannot be reached never refuses mail.
+ * that cannot be reached never refuses mail. Logins and clients of this
+ * machine are not asked about.
  */
 #include <mailroom/plugin.h>
 
@@ -108,6 +109,15 @@ ask(struct mr_call *call, struct session *s)
 	}
 }
 
+static bool
+is_ours(struct mr_call *call)
+{
+	const char *address = mr_fact(call, MR_FACT_PEER_ADDRESS);
+
+	return *mr_fact(call, MR_FACT_AUTH_LOGIN) ||
+		!strncmp(address, "127.", 4) || !strcmp(address, "::1");
+}
+
 static enum mr_verdict
 on_rcpt(struct mr_call *call, const char *rcpt, const char *args)
 {
@@ -117,7 +127,7 @@ on_rcpt(struct mr_call *call, const char *rcpt, const char *args)
 
 	(void)rcpt;
 	(void)args;
-	if (*mr_fact(call, MR_FACT_AUTH_LOGIN))
+	if (is_ours(call))
 		return MR_PASS;
 	if (!s->asked)
 		ask(call, s);
@@ -140,6 +150,37 @@ on_message(struct mr_call *call)
 	return MR_PASS;
 }
 
+/* "zone" or "zone=2". */
+static bool
+is_list(const char *s)
+{
+	size_t zone = strcspn(s, "=");
+	const char *weight = s + zone;
+
+	if (zone == 0 || strcspn(s, " \t") < zone)
+		return false;
+	return !*weight || (strspn(weight + 1, "0123456789") ==
+		strlen(weight + 1) && atoll(weight + 1) > 0 &&
+		atoll(weight + 1) <= 1000);
+}
+
+static int
+on_open(void *self, struct mr_open *open)
+{
+	const struct config *c = self;
+	size_t i;
+
+	for (i = 0; i < c->lists.n; i++) {
+		if (is_list(c->lists.item[i]))
+			continue;
+		snprintf(open->error, open->error_size, "lists: `%.100s` is "
+			"neither a zone nor zone=weight, 1 to 1000",
+			c->lists.item[i]);
+		return -1;
+	}
+	return 0;
+}
+
 static const struct mr_filter filter = {
 	.size = sizeof filter, .may = MR_MAY_HEADERS, .rcpt = on_rcpt,
 	.message = on_message,
@@ -149,5 +190,6 @@ MR_PLUGIN = {
 	MR_PLUGIN_HEAD, .name = "dnsbl", .version = "1.0",
 	.summary = "asks block lists about the client",
 	.settings = settings, .config_size = sizeof(struct config),
-	.session_size = sizeof(struct session), .filter = &filter,
+	.session_size = sizeof(struct session), .open = on_open,
+	.filter = &filter,
 };

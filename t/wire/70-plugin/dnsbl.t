@@ -99,7 +99,7 @@ def test_settings(h):
     """a weight that is none is an error of the configuration"""
     s = h.server
     lists = s.extra["plugin.dnsbl"]["lists"]
-    for wrong in ("hard.test=much", "hard.test=0", "=2", "two words"):
+    for wrong in ("hard.test=much", "hard.test=0", "=2", "two words.test"):
         s.extra["plugin.dnsbl"]["lists"] = [wrong]
         s.write_config()
         s.log_mark()
