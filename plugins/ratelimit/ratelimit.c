@@ -2,12 +2,13 @@
 /*
  * ratelimit - how many recipients somebody may send to in a while.
  *
- * A login counts by its account, anybody else by address. Each recipient
+ * A login counts by its account, anybody else by address, IPv6 by /64. Each recipient
  * that is asked for counts, refused ones too, so that guessing addresses is
  * slowed down. Counters stand in the store and are shared by all processes.
  */
 #include <mailroom/plugin.h>
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -38,6 +39,22 @@ is_loopback(const char *address)
 		!strcmp(address, "::1");
 }
 
+/* Who counts as one: the key of its counter. */
+static void
+key_of(const char *login, const char *address, char out[256])
+{
+	char text[INET6_ADDRSTRLEN] = "";
+	unsigned char a[16];
+
+	if (!*login && inet_pton(AF_INET6, address, a) == 1) {
+		memset(a + 8, 0, 8);
+		inet_ntop(AF_INET6, a, text, sizeof text);
+		snprintf(out, 256, "%s/64", text);
+	} else {
+		snprintf(out, 256, "%.240s", *login ? login : address);
+	}
+}
+
 static enum mr_verdict
 on_rcpt(struct mr_call *call, const char *rcpt, const char *args)
 {
@@ -51,7 +68,7 @@ on_rcpt(struct mr_call *call, const char *rcpt, const char *args)
 	(void)args;
 	if (!limit || (!*login && c->exempt_loopback && is_loopback(address)))
 		return MR_PASS;
-	snprintf(key, sizeof key, "%.240s", *login ? login : address);
+	key_of(login, address, key);
 	/* A store that cannot count does not stop the mail. */
 	if (call->host->state_add(call, key, 1, c->window, &sum) < 0 ||
 		sum <= limit)
