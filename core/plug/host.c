@@ -8,6 +8,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "mail/addr.h"
 #include "mail/header.h"
 #include "plug/scene.h"
 
@@ -306,15 +307,51 @@ host_body_replace(struct mr_call *call, const void *bytes, size_t len)
 	return -1;
 }
 
+/* Addresses of filters stand in commands to other servers: only what a client
+ * could have said is taken. A name alone is one of this machine. */
+static bool
+parse_address(struct mr_call *call, const char *address, bool allow_null,
+	struct str *out)
+{
+	struct facts *f = facts_of(call);
+	struct arena *a = f->message_arena;
+	struct str rest;
+	struct addr parsed;
+
+	if (!message_of(call) || !address || strlen(address) > 1000)
+		return false;
+	address = arena_printf(a, "<%s%s%s>", address, *address &&
+		!strchr(address, '@') ? "@" : "", *address &&
+		!strchr(address, '@') ? f->hostname : "");
+	if (!addr_parse_path(str_from(address), allow_null, false, &parsed,
+		&rest) || rest.len || parsed.is_utf8)
+		return false;
+	*out = parsed.full;
+	return true;
+}
+
+/* ESMTP arguments of a filter: a line of printable words. */
+static bool
+is_args(const char *args)
+{
+	if (!args || strlen(args) > 1000)
+		return !args;
+	for (; *args; args++)
+		if (*args < ' ' || *args == 127)
+			return false;
+	return true;
+}
+
 static int
 host_sender_change(struct mr_call *call, const char *address,
 	const char *args)
 {
 	struct facts *f = facts_of(call);
+	struct str sender;
 
-	if (!message_of(call) || !address || strlen(address) > 1000)
+	if (!parse_address(call, address, true, &sender) || !is_args(args))
 		return -1;
-	f->envelope->sender = arena_str(f->message_arena, str_from(address));
+	f->envelope->sender = arena_str(f->message_arena, sender);
 	if (args)
 		f->envelope->sender_args = arena_str(f->message_arena,
 			str_from(args));
@@ -325,14 +362,14 @@ static int
 host_rcpt_add(struct mr_call *call, const char *address, const char *args)
 {
 	struct envelope *e = facts_of(call)->envelope;
+	struct str rcpt;
 	size_t i;
 
-	if (!message_of(call) || !address || !*address ||
-		strlen(address) > 1000)
+	if (!parse_address(call, address, false, &rcpt) || !is_args(args))
 		return -1;
-	if (envelope_find(e, str_from(address)) != SIZE_MAX)
+	if (envelope_find(e, rcpt) != SIZE_MAX)
 		return 0;	/* duplicates are dropped */
-	i = envelope_add(e, str_from(address), str_from(args));
+	i = envelope_add(e, rcpt, str_from(args));
 	e->rcpt[i].added = true;
 	return 0;
 }
