@@ -74,7 +74,8 @@ const struct mr_setting smtp_settings_table[] = {
 		"say by XCLIENT for which client they speak."},
 	{"remove_headers", MR_LIST, 0, AT(smtp_settings, remove_headers),
 		"[]", 0, 0, NULL, "Header fields that strangers may not bring, "
-		"removed before filters see the message."},
+		"removed before filters see the message. \"X-Spam-*\" are "
+		"all that begin so."},
 	{"reverse_dns", MR_BOOL, 0, AT(smtp_settings, reverse_dns), "true", 0,
 		0, NULL, "Look up and confirm the name of each client."},
 	{"dns_timeout", MR_DURATION, 0, AT(smtp_settings, dns_timeout),
