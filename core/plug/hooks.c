@@ -47,6 +47,18 @@ hooks_leave_breadcrumb(const char *plugin, const char *hook,
 	crumb.plugin = plugin;
 }
 
+/* Is the filter asked about sessions of this listener? */
+static bool
+is_for(const struct plugin *p, const char *listener)
+{
+	size_t i;
+
+	for (i = 0; i < p->listeners.n; i++)
+		if (!strcmp(p->listeners.item[i], listener))
+			return true;
+	return p->listeners.n == 0;
+}
+
 struct hooks *
 hooks_new(const struct chain *c, struct facts *f)
 {
@@ -71,6 +83,7 @@ hooks_new(const struct chain *c, struct facts *f)
 
 		h->seat[i].plugin = p;
 		h->seat[i].filter = p->desc->filter;
+		h->seat[i].done_session = !is_for(p, f->listener);
 		h->seat[i].session = arena_alloc(f->session_arena,
 			p->desc->session_size);
 	}
@@ -178,15 +191,17 @@ reply_of(const struct scene *s, enum mr_verdict v)
 	return r;
 }
 
+static const char *const verdict_names[] = {"pass", "done", "tempfail",
+	"reject", "discard", "quarantine", "hangup"};
+
 static void
-log_verdict(const struct scene *s, const struct verdict *v)
+log_verdict(const struct scene *s, const struct verdict *v, const char *event)
 {
-	static const char *const names[] = {"pass", "done", "tempfail",
-		"reject", "discard", "quarantine", "hangup"};
 	const struct facts *f = s->hooks->facts;
 
-	log_info("filter.verdict", LOG_S("filter", v->by),
-		LOG_S("verdict", names[v->kind]), LOG_S("hook", s->hook),
+	log_info(event, LOG_S("filter", v->by),
+		LOG_S("verdict", verdict_names[v->kind]),
+		LOG_S("hook", s->hook),
 		LOG_S("session", f->session), LOG_S("message", f->queue_id),
 		LOG_STR("text", v->reply.code ? v->reply.text : v->reason));
 }
@@ -208,6 +223,33 @@ show(const struct scene *s, const struct verdict *v)
 
 	if (o)
 		o->after(o->arg, s->hooks->facts, s->hook, v);
+}
+
+/* The end of a call of a filter that observes: what it would have done is
+ * noted and undone. Who has refused or dropped the message expects no more of
+ * it; a refused recipient is only one. */
+static struct verdict
+observe(struct scene *s, const struct verdict *said)
+{
+	bool is_rcpt = !strcmp(s->hook, "rcpt");
+	size_t edits = s->is_message ?
+		message_mark(s->hooks->facts->message) - s->mark : 0;
+
+	if (said->kind > MR_DONE || edits || s->is_message) {
+		log_verdict(s, said, "filter.observed");
+		scene_count(s, verdict_names[said->kind]);
+	}
+	if (edits) {
+		log_info("filter.observed", LOG_S("filter", said->by),
+			LOG_S("message", s->hooks->facts->queue_id),
+			LOG_N("edits", edits));
+		scene_count(s, "edited");
+	}
+	scene_undo(s);
+	if (said->kind > MR_DONE && said->kind != MR_QUARANTINE &&
+		!(is_rcpt && said->reply.code && said->reply.code != 421))
+		leave_out(s->hooks, s->seat);
+	return (struct verdict){.kind = MR_PASS, .by = said->by};
 }
 
 /* After the hook returned: what it means, and whether its edits stay. */
@@ -240,8 +282,10 @@ close_scene(struct scene *s, enum mr_verdict kind)
 		v.reason = s->text;
 		show(s, &v);
 	}
-	if (v.kind > MR_DONE)
-		log_verdict(s, &v);
+	if (seat->plugin->observes && s->asked)
+		v = observe(s, &v);
+	else if (v.kind > MR_DONE)
+		log_verdict(s, &v, "filter.verdict");
 	arena_free(&s->scratch);
 	return v;
 }
@@ -304,6 +348,7 @@ run(struct hooks *h, const struct step *step, uint32_t wants)
 			(seat->filter->wants & wants) != wants)
 			continue;
 		open_scene(&scene, h, seat, step->name);
+		scene.asked = !(wants & MR_WANT_REFUSED);
 		v = close_scene(&scene, invoke(hook, &scene.call, step));
 		if (wants & MR_WANT_REFUSED)
 			continue;	/* told, not asked */
@@ -324,7 +369,7 @@ hooks_connect(struct hooks *h)
 	size_t i;
 
 	for (i = 0; i < h->chain->n; i++)
-		h->seat[i].called = true;
+		h->seat[i].called = !h->seat[i].done_session;
 	return run(h, &STEP(connect, 0, NULL, NULL), 0);
 }
 

@@ -5,7 +5,8 @@
  * First refusal in configured order wins. A filter that said MR_DONE is left
  * out for the rest of the message (in connect/helo: of the session).
  * Quarantine is remembered and later filters are still asked. Edits of a
- * filter that refuses are undone. Before each call a breadcrumb (plugin,
+ * filter that refuses are undone. A filter that observes counts as if it had
+ * passed, whatever it said. Before each call a breadcrumb (plugin,
  * hook, session) is left for the fatal-signal handler.
  */
 #ifndef PLUG_HOOKS_H
@@ -37,6 +38,10 @@ struct onlooker {
 		const struct verdict *v);
 	void *arg;
 };
+
+/* Where the store keeps what filters that observe have said: counters named
+ * "FILTER VERDICT". No filter has this name. */
+#define HOOKS_OBSERVED "(observed)"
 
 /* Where mail comes from: each has a chain of its own. */
 enum direction { CHAIN_INBOUND, CHAIN_SUBMISSION, CHAIN_LOCAL, CHAIN_RELAY,

@@ -10,6 +10,7 @@
 
 #define KEY_MOST 255
 #define VALUE_MOST 4096
+#define COUNT_LIFE (90ll * 86400 * 1000)
 
 static const struct services *
 services_of(struct mr_call *call)
@@ -151,4 +152,23 @@ host_state_add(struct mr_call *call, const char *key, int64_t by,
 		by, now, now + ttl_ms, sum, &me) != MR_STORE_OK)
 		return failed(call, "add", &me);
 	return 0;
+}
+
+void
+scene_count(const struct scene *s, const char *verdict)
+{
+	const struct services *all = s->hooks->chain->services;
+	const struct store *store = all ? all->store : NULL;
+	struct mr_error me = {{0}};
+	int64_t now = clock_wall(), sum;
+	char key[KEY_MOST];
+
+	if (!store || !store->op || !MR_HAS(store->op, state_add) ||
+		!store->op->state_add)
+		return;
+	snprintf(key, sizeof key, "%s %s", s->seat->plugin->name, verdict);
+	if (store->op->state_add(store->self, HOOKS_OBSERVED, key, 1, now,
+		now + COUNT_LIFE, &sum, &me) != MR_STORE_OK)
+		log_error("filter.count", LOG_S("filter",
+			s->seat->plugin->name), LOG_S("error", me.text));
 }

@@ -143,6 +143,7 @@ plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 	one->module = "(built in)";
 	one->watched = !builtin;
 	one->is_open_ended = builtin;
+	plugin_place(one, c, section, &p->arena);
 	if (!builtin) {
 		one->module = plugin_path(&p->arena, name, plugin_dir, c, section);
 		plan = plan_isolation(p, one, plugin_dir, c, section);

@@ -27,6 +27,8 @@ struct plugin {
 	bool opened;
 	bool is_open_ended;	/* a milter, or a filter of libmilter's: what
 				   it does is known when it is talked to */
+	bool observes;		/* what it says is noted, and nothing done */
+	struct mr_list listeners;	/* it is for these alone; none: all */
 	bool watched;		/* by the watchdog; what is built in bounds its
 				   own waiting */
 };
@@ -61,6 +63,10 @@ const struct mr_plugin *plugin_load(const char *module, void **handle,
 const char *plugin_path(struct arena *a, const char *name,
 	const char *plugin_dir, const struct conf *c,
 	const struct conf_node *section);
+/* The section's keys that say when a filter is asked and whether it counts;
+ * wrong ones read as defaults. */
+void plugin_place(struct plugin *one, const struct conf *c,
+	const struct conf_node *section, struct arena *a);
 /* Gives one->config, from the section or (NULL) all defaults. false:
  * reported. */
 bool plugin_settings(struct plugin *one, const struct conf *c,

@@ -8,8 +8,10 @@
 #include "plug/mfapi.h"
 #include "plug/plugin.h"
 
-/* Keys that every section has. */
+/* Keys that every section has; those of [milter.NAME] end with listeners. */
 struct section_core {
+	int64_t mode;
+	struct mr_list listeners;
 	const char *module;
 	struct isolation held;
 };
@@ -17,6 +19,13 @@ struct section_core {
 #define HELD(field) offsetof(struct section_core, held.field)
 
 static const struct mr_setting core_rows[] = {
+	{"mode", MR_CHOICE, 0, offsetof(struct section_core, mode),
+		"\"enforce\"", 0, 0, "enforce|observe", "With observe a "
+		"filter is asked and what it says is logged and counted, but "
+		"nothing comes of it: no refusal, no edit."},
+	{"listeners", MR_LIST, 0, offsetof(struct section_core, listeners),
+		"[]", 0, 0, NULL, "A filter is asked only about sessions of "
+		"these [listen.NAME]. None: all that its chains are for."},
 	{"module", MR_PATH, 0, offsetof(struct section_core, module), "\"\"",
 		0, 0, NULL, "The shared object, if it is not NAME.so in "
 		"plugin_dir."},
@@ -45,6 +54,7 @@ static const struct mr_setting core_rows[] = {
 };
 
 #define CORE_ROWS (sizeof core_rows / sizeof *core_rows - 1)
+#define MILTER_ROWS 2u
 
 /* ----------------------------------------------------------- descriptors */
 
@@ -161,18 +171,19 @@ plugin_load(const char *module, void **handle, struct err *e)
 /* The plugin's rows and our own in one table, so that one pass over the
  * section knows every key. Our values lie before the plugin's. */
 static const struct mr_setting *
-join_rows(struct arena *a, const struct mr_setting *theirs, size_t shift)
+join_rows(struct arena *a, size_t n_core, const struct mr_setting *theirs,
+	size_t shift)
 {
 	size_t n = 0, i;
 	struct mr_setting *all;
 
 	while (theirs && theirs[n].name)
 		n++;
-	all = arena_alloc(a, (CORE_ROWS + n + 1) * sizeof *all);
-	memcpy(all, core_rows, CORE_ROWS * sizeof *all);
+	all = arena_alloc(a, (n_core + n + 1) * sizeof *all);
+	memcpy(all, core_rows, n_core * sizeof *all);
 	for (i = 0; i < n; i++) {
-		all[CORE_ROWS + i] = theirs[i];
-		all[CORE_ROWS + i].offset += shift;
+		all[n_core + i] = theirs[i];
+		all[n_core + i].offset += shift;
 	}
 	return all;
 }
@@ -206,6 +217,17 @@ plugin_isolation(const struct conf *c, const struct conf_node *section,
 	*out = core.held;
 }
 
+void
+plugin_place(struct plugin *one, const struct conf *c,
+	const struct conf_node *section, struct arena *a)
+{
+	struct section_core core;
+
+	conf_fill_known(c, section, core_rows, &core, a);
+	one->observes = core.mode == 1;
+	one->listeners = core.listeners;
+}
+
 bool
 plugin_settings(struct plugin *one, const struct conf *c,
 	const struct conf_node *section, struct arena *a,
@@ -217,10 +239,8 @@ plugin_settings(struct plugin *one, const struct conf *c,
 	char *memory = arena_alloc(a, shift + one->desc->config_size);
 
 	one->config = memory + shift;
-	if (!strncmp(one->section, "milter.", 7))
-		return conf_fill(c, section, one->section,
-			one->desc->settings, one->config, false, a, report);
 	return conf_fill(c, section, one->section, join_rows(a,
+		strncmp(one->section, "milter.", 7) ? CORE_ROWS : MILTER_ROWS,
 		one->desc->settings, shift), memory, false, a, report);
 }
 

@@ -34,6 +34,7 @@ struct scene {
 	struct seat *seat;
 	const char *hook;
 	bool is_message;	/* in the message hook: edits are allowed */
+	bool asked;		/* its verdict counts */
 	bool exact;		/* header values bring their own blank */
 	int64_t deadline;	/* clock_mono */
 	struct watchdog_call watched;
@@ -63,6 +64,10 @@ int host_state_set(struct mr_call *call, const char *key, struct mr_str value,
 	int64_t ttl_ms);
 int host_state_add(struct mr_call *call, const char *key, int64_t by,
 	int64_t ttl_ms, int64_t *sum);
+
+/* Adds one to the count of what the filter, which observes, has said. Blocks
+ * on the store. */
+void scene_count(const struct scene *s, const char *verdict);
 
 /* Remembers the state that the filter's edits start from. */
 void scene_mark(struct scene *s);

@@ -120,8 +120,32 @@ rule_results(struct making *k, const struct plugin *f)
 			"and no filter before it gives any", f->name);
 }
 
+static bool
+has_listener(const struct config *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_listener; i++)
+		if (!strcmp(c->listener[i].name, name))
+			return true;
+	return false;
+}
+
+static void
+rule_listeners(struct making *k, const struct plugin *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->listeners.n; i++)
+		if (!has_listener(k->c, f->listeners.item[i]))
+			conf_error(k->c->doc, k->node, false, k->report,
+				"`%s` is for listener `%s`, and there is no "
+				"[listen.%s]", f->name, f->listeners.item[i],
+				f->listeners.item[i]);
+}
+
 static void (*const rules[])(struct making *, const struct plugin *) = {
-	rule_once, rule_signature, rule_verifier, rule_results,
+	rule_once, rule_signature, rule_verifier, rule_results, rule_listeners,
 };
 
 /* ----------------------------------------------------------------- making */
