@@ -71,6 +71,7 @@ keep_value(struct smfi_str *s, enum milter_stage stage, struct str name,
 static char *
 value_at(struct smfi_str *s, enum milter_stage stage, struct str name)
 {
+	const struct milter_scene about = {.call = s->call, .rcpt = s->rcpt};
 	const struct mfapi_value *v;
 	char *text = NULL;
 	struct buf b;
@@ -79,7 +80,7 @@ value_at(struct smfi_str *s, enum milter_stage stage, struct str name)
 		if (str_is(name, v->name))
 			return v->text;
 	buf_init(&b, MILTER_DATA_MOST);
-	if (milter_macro(s->call, stage, s->symbols[stage], s->rcpt, name, &b))
+	if (milter_macro(&about, stage, s->symbols[stage], name, &b))
 		text = keep_value(s, stage, name, buf_str(&b));
 	buf_free(&b);
 	return text;

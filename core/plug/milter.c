@@ -20,29 +20,19 @@
  */
 #include "plug/milter.h"
 
-#include "base/clock.h"
-#include "net/sock.h"
+#include "base/arena.h"
 #include "plug/milter_edit.h"
 #include "plug/milter_form.h"
+#include "plug/milter_link.h"
 #include "plug/milter_macro.h"
-#include "plug/milter_wire.h"
-
-#define PROGRESS_MOST 10	/* times the time-out, in all */
-
-struct milter_config {
-	const char *socket;
-	int64_t connect_timeout, command_timeout, data_timeout;
-	int64_t on_failure;
-};
 
 struct milter_session {
-	struct stream stream;
-	struct buf in, out;	/* frame data */
-	struct milter_options options;
-	bool open;		/* negotiated and well */
+	struct milter_link link;
 	bool failed;
 	bool finished;		/* accepted the session: not asked again */
 	bool in_message;	/* an A is due if it ends early */
+	bool held;		/* the message is, for want of the filter */
+	uint32_t odd;		/* edits that it never said it would make */
 };
 
 static const struct str none = {"", 0};
@@ -59,18 +49,13 @@ session_of(struct mr_call *c)
 	return c->session;
 }
 
-/* ------------------------------------------------------------- failures */
-
-static void
-hang_up(struct milter_session *s)
+static struct milter_link *
+link_of(struct mr_call *c)
 {
-	if (!s->open)
-		return;
-	stream_close(&s->stream);
-	buf_free(&s->in);
-	buf_free(&s->out);
-	s->open = false;
+	return &session_of(c)->link;
 }
+
+/* ------------------------------------------------------------- failures */
 
 static void
 fail(struct mr_call *c, const char *step, const struct err *e)
@@ -79,36 +64,40 @@ fail(struct mr_call *c, const char *step, const struct err *e)
 
 	mr_log(c, MR_LOG_WARN, "milter %s failed at %s: %s",
 		config_of(c)->socket, step, e->text);
-	hang_up(s);
+	/* A failure to connect was counted there. */
+	if (s->link.open && milter_gate_failed(config_of(c)))
+		mr_log(c, MR_LOG_WARN, "milter %s failed too often: not asked "
+			"for %lld ms", config_of(c)->socket,
+			(long long)config_of(c)->breaker_pause);
+	milter_link_close(&s->link, config_of(c));
 	s->failed = true;
 	s->in_message = false;
 }
 
-/* -------------------------------------------------------------- answers */
-
-/* Progress restarts the clock, up to a ceiling, so that a filter cannot hold
- * a client for ever. */
-static int
-hear(struct mr_call *c, int64_t timeout, struct err *e)
+/* What becomes of a message that the filter cannot be asked about; that it
+ * is held is said once. */
+static enum mr_verdict
+without(struct mr_call *c)
 {
 	struct milter_session *s = session_of(c);
-	int64_t end = clock_mono() + PROGRESS_MOST * timeout;
-	int command;
+	enum mr_verdict v;
 
-	do {
-		stream_limit(&s->stream, timeout, 0);
-		command = milter_receive(&s->stream, &s->in, e);
-		if (command == 'p' && clock_mono() > end)
-			return err_set(e, ERR_TIMEOUT,
-				"only progress, no answer");
-	} while (command == 'p');
-	return command;
+	if (s->held)
+		return MR_DONE;
+	v = milter_without(c, config_of(c)->on_failure);
+	s->held = v == MR_QUARANTINE;
+	return v;
 }
+
+/* -------------------------------------------------------------- answers */
 
 /* What an answer other than an edit means. */
 static enum mr_verdict
 verdict_of(struct mr_call *c, int command, const char *step, struct err *e)
 {
+	if (command == 'a' || command == 'r' || command == 't' ||
+		command == 'd' || command == 'y')
+		milter_gate_well(config_of(c));
 	switch (command) {
 	case 'c':
 	case 's':
@@ -122,13 +111,13 @@ verdict_of(struct mr_call *c, int command, const char *step, struct err *e)
 	case 'd':
 		return MR_DISCARD;
 	case 'y':
-		return milter_reply(c, buf_str(&session_of(c)->in));
+		return milter_reply(c, buf_str(&link_of(c)->in));
 	default:
 		if (command >= 0)
 			err_set(e, ERR_PROTOCOL, "unexpected answer 0x%02x",
 				(unsigned)command);
 		fail(c, step, e);
-		return milter_without(c, config_of(c)->on_failure);
+		return without(c);
 	}
 }
 
@@ -139,61 +128,69 @@ struct step {
 	char command;
 	enum milter_stage stage;
 	uint32_t no, nr;	/* MILTER_NO_*, MILTER_NR_* */
+	bool is_data;		/* part of the message: may take longer */
 };
 
 static const struct step at_connect = {"connect", 'C', MILTER_AT_CONNECT,
-	MILTER_NO_CONNECT, MILTER_NR_CONNECT};
+	MILTER_NO_CONNECT, MILTER_NR_CONNECT, false};
 static const struct step at_helo = {"helo", 'H', MILTER_AT_HELO,
-	MILTER_NO_HELO, MILTER_NR_HELO};
+	MILTER_NO_HELO, MILTER_NR_HELO, false};
 static const struct step at_mail = {"mail", 'M', MILTER_AT_MAIL,
-	MILTER_NO_MAIL, MILTER_NR_MAIL};
+	MILTER_NO_MAIL, MILTER_NR_MAIL, false};
 static const struct step at_rcpt = {"rcpt", 'R', MILTER_AT_RCPT,
-	MILTER_NO_RCPT, MILTER_NR_RCPT};
+	MILTER_NO_RCPT, MILTER_NR_RCPT, false};
 static const struct step at_data = {"data", 'T', MILTER_AT_DATA,
-	MILTER_NO_DATA, MILTER_NR_DATA};
+	MILTER_NO_DATA, MILTER_NR_DATA, false};
 static const struct step at_header = {"header", 'L', MILTER_AT_END,
-	MILTER_NO_HEADERS, MILTER_NR_HEADER};
+	MILTER_NO_HEADERS, MILTER_NR_HEADER, true};
 static const struct step at_eoh = {"end of headers", 'N', MILTER_AT_EOH,
-	MILTER_NO_EOH, MILTER_NR_EOH};
+	MILTER_NO_EOH, MILTER_NR_EOH, true};
 static const struct step at_body = {"body", 'B', MILTER_AT_END,
-	MILTER_NO_BODY, MILTER_NR_BODY};
+	MILTER_NO_BODY, MILTER_NR_BODY, true};
 static const struct step at_unknown = {"unknown", 'U', MILTER_AT_HELO,
-	MILTER_NO_UNKNOWN, MILTER_NR_UNKNOWN};
+	MILTER_NO_UNKNOWN, MILTER_NR_UNKNOWN, false};
 
 static void
 send_macros(struct mr_call *c, const struct step *step, const char *rcpt)
 {
-	struct milter_session *s = session_of(c);
+	struct milter_link *l = link_of(c);
+	const struct milter_scene about = {.call = c, .rcpt = rcpt,
+		.own = &config_of(c)->macros};
 	struct buf data;
 
 	buf_init(&data, MILTER_DATA_MOST - 1);
-	milter_macros(c, step->stage, s->options.symbols[step->stage], rcpt,
+	milter_macros(&about, step->stage, l->options.symbols[step->stage],
 		&data);
-	if (data.len && !data.full)
-		milter_send(&s->stream, 'D', str_of(&step->command, 1),
+	if (data.full)
+		mr_log(c, MR_LOG_WARN, "macros of %s are too large: left out",
+			step->name);
+	else if (data.len)
+		milter_send(&l->stream, 'D', str_of(&step->command, 1),
 			buf_str(&data), none);
 	buf_free(&data);
 }
 
-/* Sends the step with what stands in s->out as its data and hears the
+/* Sends the step with what stands in the link's out as its data and hears the
  * answer, as far as the filter wants the one and gives the other. *skip (may
  * be NULL): it wants no more of this step. */
 static enum mr_verdict
 ask(struct mr_call *c, const struct step *step, bool *skip)
 {
-	struct milter_session *s = session_of(c);
+	const struct milter_config *m = config_of(c);
+	struct milter_link *l = link_of(c);
 	struct err e = {0};
 	int command;
 
-	if (s->options.steps & step->no)
+	if (l->options.steps & step->no)
 		return MR_PASS;
-	milter_send(&s->stream, step->command, buf_str(&s->out), none, none);
-	if (s->options.steps & step->nr) {
-		if (!stream_failed(&s->stream))
+	milter_send(&l->stream, step->command, buf_str(&l->out), none, none);
+	if (l->options.steps & step->nr) {
+		if (!stream_failed(&l->stream))
 			return MR_PASS;
-		command = milter_receive(&s->stream, &s->in, &e);
+		command = milter_receive(&l->stream, &l->in, &e);
 	} else {
-		command = hear(c, config_of(c)->command_timeout, &e);
+		command = milter_link_hear(l, step->is_data ?
+			m->data_timeout : m->command_timeout, &e);
 	}
 	if (skip)
 		*skip = command == 's';
@@ -205,93 +202,6 @@ add_string(struct buf *out, const char *text)
 {
 	buf_adds(out, text);
 	buf_addc(out, '\0');
-}
-
-/* ----------------------------------------------------------- connecting */
-
-static int
-negotiate(struct mr_call *c, struct err *e)
-{
-	struct milter_session *s = session_of(c);
-	static const unsigned char offer[12] = {
-		0, 0, 0, MILTER_VERSION,
-		0, 0, MILTER_ACTIONS >> 8, MILTER_ACTIONS & 0xff,
-		0, MILTER_STEPS >> 16 & 0xff, MILTER_STEPS >> 8 & 0xff,
-		MILTER_STEPS & 0xff,
-	};
-	size_t i;
-	int command;
-
-	milter_send(&s->stream, 'O', str_of(offer, sizeof offer), none, none);
-	command = hear(c, config_of(c)->command_timeout, e);
-	if (command < 0)
-		return -1;
-	if (command != 'O')
-		return err_set(e, ERR_PROTOCOL,
-			"does not answer as a milter (0x%02x)",
-			(unsigned)command);
-	if (milter_parse_options(buf_str(&s->in), &s->options, e) < 0)
-		return -1;
-	for (i = 0; i < MILTER_STAGES; i++) {	/* s->in is used again */
-		struct str *names = &s->options.symbols[i];
-		char *kept;
-
-		if (!names->at)
-			continue;
-		kept = c->host->session_alloc(c, names->len + 1);
-		memcpy(kept, names->at, names->len);
-		names->at = kept;
-	}
-	return 0;
-}
-
-/* "unix:/path", "inet:port@host" and "inet:host:port" as admins of other
- * servers write them, or our own forms. */
-static int
-parse_socket(const char *text, struct sock_addr *out, struct err *e)
-{
-	struct str s = str_from(text), port;
-	char own[300];
-
-	if (str_istarts(s, "local:"))
-		snprintf(own, sizeof own, "unix:%s", text + 6);
-	else if (str_istarts(s, "inet:") || str_istarts(s, "inet6:")) {
-		str_cut(&s, ':');
-		if (str_has_byte(s, '@')) {
-			bool v6;
-
-			port = str_cut(&s, '@');
-			v6 = str_has_byte(s, ':') && s.at[0] != '[';
-			snprintf(own, sizeof own, v6 ? "[%.*s]:%.*s" :
-				"%.*s:%.*s", STR_ARGS(s), STR_ARGS(port));
-		} else {
-			snprintf(own, sizeof own, "%.*s", STR_ARGS(s));
-		}
-	} else {
-		snprintf(own, sizeof own, "%s", text);
-	}
-	return sock_parse(str_from(own), out, e);
-}
-
-static int
-open_filter(struct mr_call *c, struct err *e)
-{
-	struct milter_config *config = config_of(c);
-	struct milter_session *s = session_of(c);
-	struct sock_addr to;
-	int fd;
-
-	if (parse_socket(config->socket, &to, e) < 0)
-		return -1;
-	fd = sock_connect(&to, NULL, clock_mono() + config->connect_timeout,
-		e);
-	if (fd < 0)
-		return -1;
-	stream_init(&s->stream, fd);
-	buf_init(&s->in, MILTER_REPLY_MOST);
-	buf_init(&s->out, MILTER_DATA_MOST);
-	s->open = true;
-	return negotiate(c, e);
 }
 
 static void
@@ -313,61 +223,77 @@ write_peer(struct mr_call *c, struct buf *out)
 static bool
 is_out(struct mr_call *c)
 {
-	return !session_of(c)->open || session_of(c)->finished;
+	return !link_of(c)->open || session_of(c)->finished;
+}
+
+/* The answer to connect and helo, which concern the session. A failure is
+ * told at MAIL; there is no message that could be dropped. */
+static enum mr_verdict
+judge_session(struct mr_call *c, const struct step *step, enum mr_verdict v)
+{
+	struct milter_session *s = session_of(c);
+	struct err e = {0};
+
+	if (v == MR_DISCARD) {
+		err_set(&e, ERR_PROTOCOL, "discards, and there is no message");
+		fail(c, step->name, &e);
+	}
+	s->held = false;
+	if (s->failed)
+		return MR_PASS;
+	s->finished = v == MR_DONE;
+	return v;
 }
 
 static enum mr_verdict
 on_connect(struct mr_call *c)
 {
-	struct milter_session *s = session_of(c);
-	enum mr_verdict v;
+	struct milter_link *l = link_of(c);
 	struct err e = {0};
 
-	if (open_filter(c, &e) < 0) {
+	if (milter_link_open(l, c, &e) < 0) {
 		fail(c, "connect", &e);
 		return MR_PASS;		/* told at MAIL */
 	}
 	send_macros(c, &at_connect, NULL);
-	buf_reset(&s->out);
-	write_peer(c, &s->out);
-	v = ask(c, &at_connect, NULL);
-	if (s->failed)
-		return MR_PASS;
-	s->finished = v == MR_DONE;
-	return v;
+	buf_reset(&l->out);
+	write_peer(c, &l->out);
+	return judge_session(c, &at_connect, ask(c, &at_connect, NULL));
 }
 
 static enum mr_verdict
 on_helo(struct mr_call *c, const char *name)
 {
-	struct milter_session *s = session_of(c);
-	enum mr_verdict v;
+	struct milter_link *l = link_of(c);
 
 	if (is_out(c))
 		return MR_PASS;
 	send_macros(c, &at_helo, NULL);
-	buf_reset(&s->out);
-	add_string(&s->out, name);
-	v = ask(c, &at_helo, NULL);
-	if (s->failed)
-		return MR_PASS;
-	s->finished = v == MR_DONE;
-	return v;
+	buf_reset(&l->out);
+	add_string(&l->out, name);
+	return judge_session(c, &at_helo, ask(c, &at_helo, NULL));
 }
 
 static enum mr_verdict
 on_mail(struct mr_call *c, const char *sender)
 {
 	struct milter_session *s = session_of(c);
+	struct err e = {0};
 	enum mr_verdict v;
 
+	s->held = false;
 	if (s->failed)
-		return milter_without(c, config_of(c)->on_failure);
+		return without(c);
 	if (is_out(c))
 		return MR_DONE;
+	if (milter_link_check_quiet(&s->link, &e) < 0) {
+		fail(c, "mail", &e);
+		return without(c);
+	}
 	send_macros(c, &at_mail, NULL);
-	buf_reset(&s->out);
-	milter_add_path(&s->out, sender, mr_fact(c, MR_FACT_SENDER_ARGS));
+	buf_reset(&s->link.out);
+	milter_add_path(&s->link.out, sender,
+		mr_fact(c, MR_FACT_SENDER_ARGS));
 	s->in_message = true;
 	v = ask(c, &at_mail, NULL);
 	if (v != MR_PASS)
@@ -383,13 +309,13 @@ on_rcpt(struct mr_call *c, const char *rcpt, const char *args)
 	enum mr_verdict v;
 
 	if (s->failed)
-		return milter_without(c, config_of(c)->on_failure);
+		return without(c);
 	if (is_out(c) || (refused &&
-		!(s->options.steps & MILTER_WANT_REFUSED)))
+		!(s->link.options.steps & MILTER_WANT_REFUSED)))
 		return MR_PASS;
 	send_macros(c, &at_rcpt, rcpt);
-	buf_reset(&s->out);
-	milter_add_path(&s->out, rcpt, args);
+	buf_reset(&s->link.out);
+	milter_add_path(&s->link.out, rcpt, args);
 	v = ask(c, &at_rcpt, NULL);
 	/* A refusal here concerns the recipient; the message goes on. After
 	 * "discard" libmilter too stands inside it and waits for an A. */
@@ -405,13 +331,13 @@ on_data(struct mr_call *c)
 	enum mr_verdict v;
 
 	if (s->failed)
-		return milter_without(c, config_of(c)->on_failure);
+		return without(c);
 	if (is_out(c))
 		return MR_PASS;
-	if (s->options.steps & at_data.no)
+	if (s->link.options.steps & at_data.no)
 		return MR_PASS;
 	send_macros(c, &at_data, NULL);
-	buf_reset(&s->out);
+	buf_reset(&s->link.out);
 	v = ask(c, &at_data, NULL);
 	if (v != MR_PASS)
 		s->in_message = false;
@@ -422,17 +348,17 @@ static enum mr_verdict
 send_headers(struct mr_call *c)
 {
 	struct milter_session *s = session_of(c);
-	bool keep = s->options.steps & MILTER_LEADING_SPACE, skip = false;
+	bool keep = s->link.options.steps & MILTER_LEADING_SPACE, skip = false;
 	enum mr_verdict v = MR_PASS;
 	struct mr_header h;
 	size_t i;
 
-	if (s->options.steps & at_header.no)
+	if (s->link.options.steps & at_header.no)
 		return MR_PASS;
 	for (i = 0; v == MR_PASS && !skip && c->host->header(c, i, &h) == 0;
 		i++) {
-		buf_reset(&s->out);
-		if (!milter_add_field(&s->out, &h, keep))
+		buf_reset(&s->link.out);
+		if (!milter_add_field(&s->link.out, &h, keep))
 			mr_log(c, MR_LOG_WARN, "header field cut for milter");
 		v = ask(c, &at_header, &skip);
 	}
@@ -449,16 +375,16 @@ send_body(struct mr_call *c)
 	int64_t n = 0;
 	char *room;
 
-	if (s->options.steps & at_body.no)
+	if (s->link.options.steps & at_body.no)
 		return MR_PASS;
 	while (v == MR_PASS && !skip) {
-		buf_reset(&s->out);
-		room = buf_reserve(&s->out, MILTER_DATA_MOST);
+		buf_reset(&s->link.out);
+		room = buf_reserve(&s->link.out, MILTER_DATA_MOST);
 		n = room ? c->host->body_read(c, at, room, MILTER_DATA_MOST) :
 			-1;
 		if (n <= 0)
 			break;
-		buf_grew(&s->out, (size_t)n);
+		buf_grew(&s->link.out, (size_t)n);
 		at += (uint64_t)n;
 		v = ask(c, &at_body, &skip);
 	}
@@ -469,38 +395,72 @@ send_body(struct mr_call *c)
 	return v;
 }
 
+/* Sendmail and Postfix let edits pass that were not agreed on; so do we, and
+ * say so once. */
+static void
+note_odd(struct mr_call *c, int command)
+{
+	struct milter_session *s = session_of(c);
+	uint32_t action = command == 'q' ? MILTER_QUARANTINE :
+		milter_edit_action(command);
+
+	if (action & (s->link.options.actions | s->odd))
+		return;
+	s->odd |= action;
+	mr_log(c, MR_LOG_INFO, "milter makes an edit `%c` that it did not "
+		"agree on; taken", command);
+}
+
+/* Does what the filter asks for up to its final answer, which is returned;
+ * -1: it failed. */
+static int
+hear_edits(struct mr_call *c, bool *quarantined, struct err *e)
+{
+	struct milter_link *l = link_of(c);
+	int command;
+
+	for (;;) {
+		command = milter_link_hear(l, config_of(c)->end_timeout, e);
+		if (command == 'q') {
+			*quarantined = true;
+			buf_addc(&l->in, '\0');
+			mr_say(c, 0, NULL, buf_c(&l->in));
+		} else if (!milter_is_edit(command)) {
+			return command;
+		} else if (milter_edit(c, command, buf_str(&l->in), e) < 0) {
+			return -1;
+		}
+		note_odd(c, command);
+	}
+}
+
 /* The end of the message: edits, then one final answer. */
 static enum mr_verdict
 end_message(struct mr_call *c)
 {
 	struct milter_session *s = session_of(c);
 	static const struct step at_end = {"end of message", 'E',
-		MILTER_AT_END, 0, 0};
-	struct err e = {0};
+		MILTER_AT_END, 0, 0, true};
 	bool quarantined = false;
+	struct err e = {0};
 	enum mr_verdict v;
-	int command;
+	int command = -1;
 
-	c->host->header_exact(c, !!(s->options.steps & MILTER_LEADING_SPACE));
-	send_macros(c, &at_end, NULL);
-	milter_send(&s->stream, at_end.command, none, none, none);
-	for (;;) {
-		command = hear(c, config_of(c)->data_timeout, &e);
-		if (command == 'q') {
-			quarantined = true;
-			buf_addc(&s->in, '\0');
-			mr_say(c, 0, NULL, buf_c(&s->in));
-		} else if (!milter_is_edit(command)) {
-			break;
-		} else if (milter_edit(c, command, buf_str(&s->in), &e) < 0) {
-			command = -1;
-			break;
-		}
+	c->host->header_exact(c, !!(s->link.options.steps &
+		MILTER_LEADING_SPACE));
+	if (milter_link_check_quiet(&s->link, &e) == 0) {
+		send_macros(c, &at_end, NULL);
+		milter_send(&s->link.stream, at_end.command, none, none,
+			none);
+		command = hear_edits(c, &quarantined, &e);
 	}
 	s->in_message = false;
 	v = verdict_of(c, command, at_end.name, &e);
-	if (s->failed)
+	if (s->failed) {
 		c->host->edits_undo(c);
+		return v;
+	}
+	milter_gate_well(config_of(c));
 	return quarantined && (v == MR_PASS || v == MR_DONE) ?
 		MR_QUARANTINE : v;
 }
@@ -512,13 +472,13 @@ on_message(struct mr_call *c)
 	enum mr_verdict v;
 
 	if (s->failed)
-		return milter_without(c, config_of(c)->on_failure);
+		return without(c);
 	if (is_out(c))
 		return MR_PASS;
 	v = send_headers(c);
-	if (v == MR_PASS && !(s->options.steps & at_eoh.no)) {
+	if (v == MR_PASS && !(s->link.options.steps & at_eoh.no)) {
 		send_macros(c, &at_eoh, NULL);
-		buf_reset(&s->out);
+		buf_reset(&s->link.out);
 		v = ask(c, &at_eoh, NULL);
 	}
 	if (v == MR_PASS)
@@ -537,8 +497,8 @@ on_unknown(struct mr_call *c, const char *line)
 	/* Inside a message a filter without DATA may not answer. */
 	if (is_out(c) || s->in_message)
 		return MR_PASS;
-	buf_reset(&s->out);
-	add_string(&s->out, line);
+	buf_reset(&s->link.out);
+	add_string(&s->link.out, line);
 	return ask(c, &at_unknown, NULL);
 }
 
@@ -549,9 +509,9 @@ on_reset(struct mr_call *c)
 
 	/* Flushed, so that the filter need not keep the message until the
 	 * next one; libmilter drops what comes together with the end. */
-	if (s->open && s->in_message) {
-		milter_send(&s->stream, 'A', none, none, none);
-		stream_flush(&s->stream);
+	if (s->link.open && s->in_message) {
+		milter_send(&s->link.stream, 'A', none, none, none);
+		stream_flush(&s->link.stream);
 	}
 	s->in_message = false;
 }
@@ -561,44 +521,112 @@ on_disconnect(struct mr_call *c)
 {
 	struct milter_session *s = session_of(c);
 
-	if (!s->open)
+	if (!s->link.open)
 		return;
-	stream_limit(&s->stream, 1000, 0);
+	stream_limit(&s->link.stream, 1000, 0);
 	on_reset(c);
-	milter_send(&s->stream, 'Q', none, none, none);
-	stream_flush(&s->stream);
-	hang_up(s);
+	milter_send(&s->link.stream, 'Q', none, none, none);
+	stream_flush(&s->link.stream);
+	milter_link_close(&s->link, config_of(c));
+}
+
+/* ------------------------------------------------------------- settings */
+
+static int
+refuse(struct mr_open *o, const char *text)
+{
+	snprintf(o->error, o->error_size, "%s", text);
+	return -1;
+}
+
+/* One that the server starts has a socket below the data folder. */
+static void
+choose_socket(struct milter_config *m, const struct mr_open *o)
+{
+	struct buf b;
+
+	if (*m->socket || !m->exec.n)
+		return;
+	buf_init(&b, BUF_NO_CAP);
+	buf_adds(&b, "unix:");
+	milter_link_own_socket(&b, o->data, o->instance, &m->exec);
+	m->socket = mem_cstr(buf_c(&b));
+	buf_free(&b);
 }
 
 static int
 open_plugin(void *config, struct mr_open *o)
 {
 	struct milter_config *m = config;
-	struct sock_addr a;
 	struct err e = {0};
+	size_t i;
 
-	if (parse_socket(m->socket, &a, &e) == 0)
-		return 0;
-	snprintf(o->error, o->error_size, "socket: %s", e.text);
-	return -1;
+	milter_gate_init(&m->gate);
+	choose_socket(m, o);
+	if (!*m->socket)
+		return refuse(o, "needs a socket, or a program to exec");
+	for (i = 0; i < m->macros.n; i++)
+		if (!strchr(m->macros.item[i], '='))
+			return refuse(o, "macros: each is \"NAME=VALUE\"");
+	if (milter_link_check(m->socket, &e) < 0)
+		return refuse(o, e.text);
+	/* Nobody is greeted before the filter answers. */
+	if (m->exec.n && !strcmp(o->role, "smtp") &&
+		milter_link_await(m, &e) < 0)
+		return refuse(o, e.text);
+	return 0;
 }
 
 #define AT(field) offsetof(struct milter_config, field)
+#define TIME(name, field, fallback, help) {name, MR_DURATION, 0, AT(field), \
+	fallback, 10, 3600000, NULL, help}
+#define NAMES(name, stage) {"macros_" name, MR_LIST, 0, \
+	AT(names[MILTER_AT_ ## stage]), "[]", 0, 0, NULL, \
+	"Macros that are told beside those of this stage (" name ")."}
 
 static const struct mr_setting settings[] = {
-	{"socket", MR_TEXT, MR_REQUIRED, AT(socket), NULL, 0, 0, NULL,
-		"Where the filter listens: \"unix:/path\", \"inet:port@host\" "
-		"or \"host:port\"."},
-	{"connect_timeout", MR_DURATION, 0, AT(connect_timeout), "\"30s\"",
-		10, 3600000, NULL, "Longest wait for a connection."},
-	{"timeout", MR_DURATION, 0, AT(command_timeout), "\"30s\"", 10,
-		3600000, NULL, "Longest wait for the answer to one step."},
-	{"data_timeout", MR_DURATION, 0, AT(data_timeout), "\"5m\"", 10,
-		3600000, NULL, "Longest wait for the answer to the whole "
-		"message."},
+	{"socket", MR_TEXT, 0, AT(socket), "\"\"", 0, 0, NULL,
+		"Where the filter listens: \"unix:/path\", \"inet:host:port\", "
+		"\"inet6:[address]:port\" or \"inet:port@host\"."},
+	{"exec", MR_LIST, 0, AT(exec), "[]", 0, 0, NULL,
+		"A program and its arguments: the server starts the filter as "
+		"its own user, again when it ends, and ends it. {path} in an "
+		"argument is the socket's path, made for it when socket is "
+		"not set."},
+	TIME("start_timeout", start_timeout, "\"60s\"", "Longest wait, at the "
+		"start of the server, for the first answer of a filter with "
+		"exec."),
+	TIME("connect_timeout", connect_timeout, "\"30s\"",
+		"Longest wait for a connection."),
+	TIME("negotiate_timeout", negotiate_timeout, "\"5s\"",
+		"Longest wait for the answer to the first frame."),
+	TIME("timeout", command_timeout, "\"30s\"", "Longest wait for the "
+		"answer to connect, helo, mail, rcpt and data."),
+	TIME("data_timeout", data_timeout, "\"5m\"", "Longest wait for the "
+		"answer to a field or a part of the body."),
+	TIME("end_timeout", end_timeout, "\"5m\"",
+		"Longest wait for the answer to the whole message. Progress "
+		"starts each of these anew, ten times at most."),
 	{"on_failure", MR_CHOICE, 0, AT(on_failure), "\"tempfail\"", 0, 0,
 		MILTER_ON_FAILURE, "What becomes of mail while the "
 		"filter cannot be asked."},
+	{"connections", MR_INT, 0, AT(connections), "500", 0, 100000, NULL,
+		"Most connections to the filter of one process, each for an "
+		"SMTP session. 0: no limit."},
+	{"connection_wait", MR_DURATION, 0, AT(connection_wait), "\"5s\"", 0,
+		3600000, NULL, "Longest wait for one of them to be free; "
+		"then on_failure decides."},
+	{"breaker_failures", MR_INT, 0, AT(breaker_failures), "5", 0, 100000,
+		NULL, "After so many failures in a row the filter is not asked "
+		"for breaker_pause; then one session tries. 0: never."},
+	TIME("breaker_pause", breaker_pause, "\"10s\"",
+		"See breaker_failures."),
+	{"macros", MR_LIST, 0, AT(macros), "[]", 0, 0, NULL,
+		"Values of macros, each \"NAME=VALUE\", that come before the "
+		"server's own: \"{daemon_name}=MSA\"."},
+	NAMES("connect", CONNECT), NAMES("helo", HELO), NAMES("mail", MAIL),
+	NAMES("rcpt", RCPT), NAMES("data", DATA),
+	NAMES("end_of_headers", EOH), NAMES("end", END),
 	MR_SETTINGS_END,
 };
 

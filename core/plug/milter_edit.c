@@ -19,6 +19,41 @@ take(struct edit *e, struct str *out)
 	return milter_take_string(&e->data, out);
 }
 
+/* All that is left is the value, with one NUL behind. One inside would cut it
+ * for the host, so it becomes a blank. */
+static bool
+take_value(struct edit *e, struct str *out)
+{
+	struct str s = e->data;
+	char *copy;
+	size_t i;
+
+	if (!s.len || s.at[s.len - 1])
+		return false;
+	s.len--;
+	e->data = str_sub(e->data, e->data.len, 0);
+	*out = s;
+	if (!str_has_byte(s, '\0'))
+		return true;
+	mr_log(e->call, MR_LOG_WARN, "NUL in the value of a field from the "
+		"filter: made a blank");
+	copy = e->call->host->message_alloc(e->call, s.len + 1);
+	for (i = 0; copy && i < s.len; i++)
+		copy[i] = s.at[i] ? s.at[i] : ' ';
+	*out = str_of(copy, s.len);
+	return copy != NULL;
+}
+
+/* An edit that the host does not do is no reason to fail the message. */
+static void
+told(struct edit *e, int done, const char *what, struct str about)
+{
+	if (done < 0)
+		mr_log(e->call, MR_LOG_WARN, "%s from the filter not taken: "
+			"%.*s", what, about.len > 200 ? 200 : (int)about.len,
+			about.at);
+}
+
 /* "<a@b>" and "a@b" alike; the view stays NUL-ended only when copied. */
 static const char *
 bare_address(struct edit *e, struct str s)
@@ -39,9 +74,10 @@ header_add(struct edit *e)
 {
 	struct str name, value;
 
-	if (!take(e, &name) || !take(e, &value))
+	if (!take(e, &name) || !take_value(e, &value))
 		return false;
-	e->call->host->header_add(e->call, name.at, value.at);
+	told(e, e->call->host->header_add(e->call, name.at, value.at),
+		"field", name);
 	return true;
 }
 
@@ -52,9 +88,10 @@ header_insert(struct edit *e)
 	uint32_t index;
 
 	if (!milter_take_u32(&e->data, &index) || !take(e, &name) ||
-		!take(e, &value))
+		!take_value(e, &value))
 		return false;
-	e->call->host->header_insert(e->call, index, name.at, value.at);
+	told(e, e->call->host->header_insert(e->call, index, name.at,
+		value.at), "field", name);
 	return true;
 }
 
@@ -81,18 +118,17 @@ header_change(struct edit *e)
 	struct str name, value;
 	struct mr_header h;
 	uint32_t index;
+	int done = 0;
 
 	if (!milter_take_u32(&e->data, &index) || !take(e, &name) ||
-		!take(e, &value))
+		!take_value(e, &value))
 		return false;
-	if (find_header(e->call, index ? index : 1, name, &h)) {
-		if (value.len)
-			host->header_change(e->call, h.id, name.at, value.at);
-		else
-			host->header_remove(e->call, h.id);
-	} else if (value.len) {
-		host->header_add(e->call, name.at, value.at);
-	}
+	if (find_header(e->call, index ? index : 1, name, &h))
+		done = value.len ? host->header_change(e->call, h.id, name.at,
+			value.at) : host->header_remove(e->call, h.id);
+	else if (value.len)
+		done = host->header_add(e->call, name.at, value.at);
+	told(e, done, "field", name);
 	return true;
 }
 
@@ -111,8 +147,8 @@ sender_change(struct edit *e)
 	if (!take(e, &address))
 		return false;
 	take(e, &args);
-	e->call->host->sender_change(e->call, bare_address(e, address),
-		args.at);
+	told(e, e->call->host->sender_change(e->call,
+		bare_address(e, address), args.at), "sender", address);
 	return true;
 }
 
@@ -124,7 +160,8 @@ rcpt_add(struct edit *e)
 	if (!take(e, &address))
 		return false;
 	take(e, &args);
-	e->call->host->rcpt_add(e->call, bare_address(e, address), args.at);
+	told(e, e->call->host->rcpt_add(e->call, bare_address(e, address),
+		args.at), "recipient", address);
 	return true;
 }
 
@@ -141,22 +178,34 @@ rcpt_remove(struct edit *e)
 
 static const struct {
 	char command;
+	uint32_t action;
 	bool (*run)(struct edit *e);
 } edits[] = {
-	{'h', header_add}, {'i', header_insert}, {'m', header_change},
-	{'b', body_replace}, {'e', sender_change}, {'+', rcpt_add},
-	{'2', rcpt_add}, {'-', rcpt_remove},
+	{'h', MILTER_ADD_HEADERS, header_add},
+	{'i', MILTER_ADD_HEADERS, header_insert},
+	{'m', MILTER_CHANGE_HEADERS, header_change},
+	{'b', MILTER_CHANGE_BODY, body_replace},
+	{'e', MILTER_CHANGE_SENDER, sender_change},
+	{'+', MILTER_ADD_RCPT, rcpt_add},
+	{'2', MILTER_ADD_RCPT_ARGS, rcpt_add},
+	{'-', MILTER_REMOVE_RCPT, rcpt_remove},
 };
 
-bool
-milter_is_edit(int command)
+uint32_t
+milter_edit_action(int command)
 {
 	size_t i;
 
 	for (i = 0; i < sizeof edits / sizeof *edits; i++)
 		if (edits[i].command == command)
-			return true;
-	return false;
+			return edits[i].action;
+	return 0;
+}
+
+bool
+milter_is_edit(int command)
+{
+	return milter_edit_action(command) != 0;
 }
 
 int

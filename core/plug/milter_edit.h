@@ -14,6 +14,8 @@
 
 /* True if the command is an edit (h i m b e + 2 -). */
 bool milter_is_edit(int command);
+/* The action (SMFIF_*) that it had to be agreed on by; 0: no edit. */
+uint32_t milter_edit_action(int command);
 /* 0, or -1 for a malformed frame. */
 int milter_edit(struct mr_call *call, int command, struct str data,
 	struct err *e);

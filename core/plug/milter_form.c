@@ -86,7 +86,7 @@ milter_add_field(struct buf *out, const struct mr_header *h, bool keep_space)
 enum mr_verdict
 milter_without(struct mr_call *c, int64_t on_failure)
 {
-	enum { ON_TEMPFAIL, ON_ACCEPT, ON_REJECT };
+	enum { ON_TEMPFAIL, ON_ACCEPT, ON_REJECT, ON_QUARANTINE };
 
 	switch (on_failure) {
 	case ON_ACCEPT:
@@ -94,6 +94,9 @@ milter_without(struct mr_call *c, int64_t on_failure)
 	case ON_REJECT:
 		mr_say(c, 550, "5.7.1", "mail filter not available");
 		return MR_REJECT;
+	case ON_QUARANTINE:
+		mr_say(c, 0, NULL, "mail filter not available");
+		return MR_QUARANTINE;
 	default:
 		mr_say(c, 451, "4.7.1", "Service unavailable - try again "
 			"later");

@@ -36,7 +36,7 @@ bool milter_add_field(struct buf *out, const struct mr_header *h,
 	bool keep_space);
 
 /* Choices of on_failure, in the order of its numbers. */
-#define MILTER_ON_FAILURE "tempfail|accept|reject"
+#define MILTER_ON_FAILURE "tempfail|accept|reject|quarantine"
 /* What on_failure makes of a message whose filter cannot be asked. */
 enum mr_verdict milter_without(struct mr_call *c, int64_t on_failure);
 /* A reply with code and text of the filter's own, in the form of a y

@@ -3,10 +3,7 @@
  */
 #include "plug/milter_macro.h"
 
-struct scene {
-	struct mr_call *call;
-	const char *rcpt;
-};
+#include "base/clock.h"
 
 static const char *const usual[MILTER_STAGES] = {
 	("j v _ {daemon_name} {daemon_addr} {daemon_port} {if_addr} {if_name} "
@@ -15,33 +12,39 @@ static const char *const usual[MILTER_STAGES] = {
 	"{tls_version} {cipher} {cipher_bits} {verify}",
 	("i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} "
 	"{mail_mailer}"),
-	"i {rcpt_addr} {rcpt_host} {rcpt_mailer} r s v",
+	"i {rcpt_addr} {rcpt_host} {rcpt_mailer} r s v Z",
 	"i",
 	"i {msg_id}",
 	"i",
 };
 
+struct str
+milter_usual(enum milter_stage stage)
+{
+	return str_from(usual[stage]);
+}
+
 static void
-fact(struct scene *s, enum mr_fact which, struct buf *out)
+fact(const struct milter_scene *s, enum mr_fact which, struct buf *out)
 {
 	buf_adds(out, mr_fact(s->call, which));
 }
 
 static void
-hostname(struct scene *s, struct buf *out)
+hostname(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_HOSTNAME, out);
 }
 
 static void
-software(struct scene *s, struct buf *out)
+software(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_SOFTWARE, out);
 }
 
 /* "host [addr]", or "[addr]" for a peer without a confirmed name. */
 static void
-resolved(struct scene *s, struct buf *out)
+resolved(const struct milter_scene *s, struct buf *out)
 {
 	const char *name = mr_fact(s->call, MR_FACT_PEER_NAME);
 
@@ -51,31 +54,31 @@ resolved(struct scene *s, struct buf *out)
 
 /* Some filters take it for their name in Authentication-Results. */
 static void
-daemon_name(struct scene *s, struct buf *out)
+daemon_name(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_AUTHSERV_ID, out);
 }
 
 static void
-local_address(struct scene *s, struct buf *out)
+local_address(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_LOCAL_ADDRESS, out);
 }
 
 static void
-local_port(struct scene *s, struct buf *out)
+local_port(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_LOCAL_PORT, out);
 }
 
 static void
-client_address(struct scene *s, struct buf *out)
+client_address(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_PEER_ADDRESS, out);
 }
 
 static void
-client_name(struct scene *s, struct buf *out)
+client_name(const struct milter_scene *s, struct buf *out)
 {
 	const char *name = mr_fact(s->call, MR_FACT_PEER_NAME);
 
@@ -83,63 +86,75 @@ client_name(struct scene *s, struct buf *out)
 }
 
 static void
-client_port(struct scene *s, struct buf *out)
+client_port(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_PEER_PORT, out);
 }
 
 static void
-client_resolve(struct scene *s, struct buf *out)
+client_resolve(const struct milter_scene *s, struct buf *out)
 {
 	buf_adds(out, *mr_fact(s->call, MR_FACT_PEER_NAME) ? "OK" : "FAIL");
 }
 
 static void
-tls_version(struct scene *s, struct buf *out)
+tls_version(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_TLS_VERSION, out);
 }
 
 static void
-tls_cipher(struct scene *s, struct buf *out)
+tls_cipher(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_TLS_CIPHER, out);
 }
 
 static void
-tls_bits(struct scene *s, struct buf *out)
+tls_bits(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_TLS_BITS, out);
 }
 
 /* Clients are not asked for certificates. */
 static void
-tls_verify(struct scene *s, struct buf *out)
+tls_verify(const struct milter_scene *s, struct buf *out)
 {
 	if (*mr_fact(s->call, MR_FACT_TLS_VERSION))
 		buf_adds(out, "NO");
 }
 
 static void
-queue_id(struct scene *s, struct buf *out)
+queue_id(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_QUEUE_ID, out);
 }
 
 static void
-auth_type(struct scene *s, struct buf *out)
+auth_type(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_AUTH_MECHANISM, out);
 }
 
 static void
-auth_login(struct scene *s, struct buf *out)
+auth_login(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_AUTH_LOGIN, out);
 }
 
+/* RFC 4954 section 5: what the client says of who wrote it. */
 static void
-mail_address(struct scene *s, struct buf *out)
+auth_author(const struct milter_scene *s, struct buf *out)
+{
+	struct str rest = str_from(mr_fact(s->call, MR_FACT_SENDER_ARGS));
+	struct str word;
+
+	while ((word = str_word(&rest)).len)
+		if (str_istarts(word, "AUTH="))
+			buf_addstr(out, str_sub(word, 5, word.len));
+}
+
+static void
+mail_address(const struct milter_scene *s, struct buf *out)
 {
 	const char *sender = mr_fact(s->call, MR_FACT_SENDER);
 
@@ -157,13 +172,13 @@ add_domain(const char *address, struct buf *out)
 }
 
 static void
-mail_host(struct scene *s, struct buf *out)
+mail_host(const struct milter_scene *s, struct buf *out)
 {
 	add_domain(mr_fact(s->call, MR_FACT_SENDER), out);
 }
 
 static void
-mail_mailer(struct scene *s, struct buf *out)
+mail_mailer(const struct milter_scene *s, struct buf *out)
 {
 	(void)s;
 	buf_adds(out, "esmtp");
@@ -172,7 +187,7 @@ mail_mailer(struct scene *s, struct buf *out)
 /* For a refused recipient these three tell why (MILTER.md of the project's
  * notes, libmilter's SMFIP_RCPT_REJ). */
 static void
-rcpt_address(struct scene *s, struct buf *out)
+rcpt_address(const struct milter_scene *s, struct buf *out)
 {
 	const char *refused = mr_fact(s->call, MR_FACT_RCPT_REFUSED);
 
@@ -183,7 +198,7 @@ rcpt_address(struct scene *s, struct buf *out)
 }
 
 static void
-rcpt_host(struct scene *s, struct buf *out)
+rcpt_host(const struct milter_scene *s, struct buf *out)
 {
 	struct str rest = str_from(mr_fact(s->call, MR_FACT_RCPT_REFUSED));
 
@@ -196,25 +211,36 @@ rcpt_host(struct scene *s, struct buf *out)
 }
 
 static void
-rcpt_mailer(struct scene *s, struct buf *out)
+rcpt_mailer(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_RCPT_MAILER, out);
 }
 
 static void
-protocol(struct scene *s, struct buf *out)
+protocol(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_PROTOCOL, out);
 }
 
+/* Not sent unasked: with it some filters take mail to be of the future. */
 static void
-helo(struct scene *s, struct buf *out)
+date(const struct milter_scene *s, struct buf *out)
+{
+	char text[40];
+
+	(void)s;
+	clock_mail_date(clock_wall(), text);
+	buf_adds(out, text);
+}
+
+static void
+helo(const struct milter_scene *s, struct buf *out)
 {
 	fact(s, MR_FACT_HELO, out);
 }
 
 static void
-message_id(struct scene *s, struct buf *out)
+message_id(const struct milter_scene *s, struct buf *out)
 {
 	struct mr_header h;
 	size_t i;
@@ -229,7 +255,7 @@ message_id(struct scene *s, struct buf *out)
 
 static const struct {
 	const char *name;
-	void (*value)(struct scene *s, struct buf *out);
+	void (*value)(const struct milter_scene *s, struct buf *out);
 } macros[] = {
 	{"j", hostname}, {"v", software}, {"_", resolved},
 	{"{daemon_name}", daemon_name}, {"{daemon_addr}", local_address},
@@ -240,21 +266,40 @@ static const struct {
 	{"{tls_version}", tls_version}, {"{cipher}", tls_cipher},
 	{"{cipher_bits}", tls_bits}, {"{verify}", tls_verify},
 	{"i", queue_id}, {"{auth_type}", auth_type},
-	{"{auth_authen}", auth_login}, {"{auth_author}", auth_login},
+	{"{auth_authen}", auth_login}, {"{auth_author}", auth_author},
 	{"{mail_addr}", mail_address}, {"{mail_host}", mail_host},
 	{"{mail_mailer}", mail_mailer}, {"{rcpt_addr}", rcpt_address},
 	{"{rcpt_host}", rcpt_host}, {"{rcpt_mailer}", rcpt_mailer},
 	{"r", protocol}, {"s", helo}, {"{msg_id}", message_id},
+	{"Z", software}, {"b", date},
 };
+
+static bool
+add_own(const struct mr_list *own, struct str name, struct buf *out)
+{
+	size_t i;
+
+	for (i = 0; own && i < own->n; i++) {
+		struct str value = str_from(own->item[i]);
+
+		if (!str_eq(str_cut(&value, '='), name))
+			continue;
+		buf_addstr(out, value);
+		return true;
+	}
+	return false;
+}
 
 /* Appends the value of the macro; false if it has none. A value ends at its
  * first NUL: what a stranger wrote behind one (in a Message-ID) would be read
  * as the next macro. */
 static bool
-add_value(struct scene *s, struct str name, struct buf *out)
+add_value(const struct milter_scene *s, struct str name, struct buf *out)
 {
 	size_t i, before = out->len;
 
+	if (add_own(s->own, name, out))
+		return out->len > before;
 	for (i = 0; i < sizeof macros / sizeof *macros; i++)
 		if (str_is(name, macros[i].name)) {
 			macros[i].value(s, out);
@@ -266,7 +311,7 @@ add_value(struct scene *s, struct str name, struct buf *out)
 }
 
 static void
-add_macro(struct scene *s, struct str name, struct buf *out)
+add_macro(const struct milter_scene *s, struct str name, struct buf *out)
 {
 	size_t before = out->len;
 
@@ -297,34 +342,32 @@ next_name(struct str *names)
 }
 
 void
-milter_macros(struct mr_call *call, enum milter_stage stage, struct str names,
-	const char *rcpt, struct buf *out)
+milter_macros(const struct milter_scene *s, enum milter_stage stage,
+	struct str names, struct buf *out)
 {
-	struct scene s = {call, rcpt};
 	struct str name;
 
 	if (!names.at)
-		names = str_from(usual[stage]);
+		names = milter_usual(stage);
 	while ((name = next_name(&names)).len)
-		add_macro(&s, name, out);
+		add_macro(s, name, out);
 	/* libmilter keeps a stage's macros until a frame that is not empty:
 	 * without this the last message's would be seen again. */
 	if (out->len == 0 && stage != MILTER_AT_CONNECT &&
 		stage != MILTER_AT_HELO)
-		add_macro(&s, STR("i"), out);
+		add_macro(s, STR("i"), out);
 }
 
 bool
-milter_macro(struct mr_call *call, enum milter_stage stage, struct str names,
-	const char *rcpt, struct str wanted, struct buf *out)
+milter_macro(const struct milter_scene *s, enum milter_stage stage,
+	struct str names, struct str wanted, struct buf *out)
 {
-	struct scene s = {call, rcpt};
 	struct str name;
 
 	if (!names.at)
-		names = str_from(usual[stage]);
+		names = milter_usual(stage);
 	while ((name = next_name(&names)).len)
 		if (str_eq(name, wanted))
-			return add_value(&s, name, out);
+			return add_value(s, name, out);
 	return false;
 }

@@ -14,15 +14,25 @@
 #include "base/str.h"
 #include "plug/milter_wire.h"
 
+/* Whom macros are told about. */
+struct milter_scene {
+	struct mr_call *call;
+	const char *rcpt;		/* the recipient at hand, or NULL */
+	const struct mr_list *own;	/* "NAME=VALUE" of the admin's, which
+					   come before ours; or NULL */
+};
+
+/* The names that a stage is told where nobody asked for others. */
+struct str milter_usual(enum milter_stage stage);
+
 /* Appends "name NUL value NUL" for each macro of the stage; names.at NULL:
- * the usual ones. rcpt: the recipient at hand, or NULL. */
-void milter_macros(struct mr_call *call, enum milter_stage stage,
-	struct str names, const char *rcpt, struct buf *out);
+ * the usual ones. */
+void milter_macros(const struct milter_scene *s, enum milter_stage stage,
+	struct str names, struct buf *out);
 
 /* One macro alone: appends its value if the stage has it. false: the stage
  * is not told it, or there is no value. */
-bool milter_macro(struct mr_call *call, enum milter_stage stage,
-	struct str names, const char *rcpt, struct str wanted,
-	struct buf *out);
+bool milter_macro(const struct milter_scene *s, enum milter_stage stage,
+	struct str names, struct str wanted, struct buf *out);
 
 #endif

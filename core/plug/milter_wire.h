@@ -24,6 +24,14 @@
 #define MILTER_DATA_MOST 65535u		/* in one frame to a filter */
 #define MILTER_REPLY_MOST (1u << 20)	/* in one frame from a filter */
 
+/* What a filter said it may do. */
+enum milter_action {
+	MILTER_ADD_HEADERS = 0x1, MILTER_CHANGE_BODY = 0x2,
+	MILTER_ADD_RCPT = 0x4, MILTER_REMOVE_RCPT = 0x8,
+	MILTER_CHANGE_HEADERS = 0x10, MILTER_QUARANTINE = 0x20,
+	MILTER_CHANGE_SENDER = 0x40, MILTER_ADD_RCPT_ARGS = 0x80,
+};
+
 /* Steps that a filter leaves out, or does not answer. */
 enum milter_step {
 	MILTER_NO_CONNECT = 0x1, MILTER_NO_HELO = 0x2, MILTER_NO_MAIL = 0x4,

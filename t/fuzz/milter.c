@@ -71,12 +71,13 @@ try_edit(struct mr_call *call, int command, struct str in)
 static void
 try_macros(struct mr_call *call, struct str in)
 {
+	const struct milter_scene about = {.call = call};
 	struct str rest, one;
 	struct buf out;
 	size_t n = 0;
 
 	buf_init(&out, BUF_NO_CAP);
-	milter_macros(call, MILTER_AT_END, in, NULL, &out);
+	milter_macros(&about, MILTER_AT_END, in, &out);
 	for (rest = buf_str(&out); rest.len; n++) {
 		assert(milter_take_string(&rest, &one) && one.len);
 		if (n % 2 == 0)

@@ -289,7 +289,8 @@ static const struct {
 	{MILTER_AT_CONNECT, "", NULL, ""},
 	{MILTER_AT_CONNECT, "nonsense J {j}", NULL, ""},
 	/* absent ones are not sent empty */
-	{MILTER_AT_MAIL, NULL, NULL, "i=q1;{mail_addr}=a@from.x;"
+	{MILTER_AT_MAIL, NULL, NULL, "i=q1;{auth_author}=<c+3Dd@e.x>;"
+		"{mail_addr}=a@from.x;"
 		"{mail_host}=from.x;{mail_mailer}=esmtp;"},
 	{MILTER_AT_MAIL, "{auth_authen} {auth_type}", NULL, "i=q1;"},
 	{MILTER_AT_RCPT, "{rcpt_addr} {rcpt_host} {rcpt_mailer}", "b@to.x",
@@ -298,6 +299,10 @@ static const struct {
 		"{rcpt_addr}=postmaster;"},
 	{MILTER_AT_DATA, NULL, NULL, "i=q1;"},
 	{MILTER_AT_DATA, "", NULL, "i=q1;"},
+	{MILTER_AT_MAIL, "{auth_author}", NULL, "{auth_author}=<c+3Dd@e.x>;"},
+	/* the admin's come before ours; an empty one is left out */
+	{MILTER_AT_CONNECT, "{if_name} {mine} {empty}", NULL,
+		"{if_name}=inner;{mine}=x=y;"},
 	/* what a stranger put behind a NUL is no macro */
 	{MILTER_AT_END, NULL, NULL, "i=q1;{msg_id}=<m@x;"},
 };
@@ -308,6 +313,10 @@ test_macros(void **state)
 	static const struct fake_field header[] = {
 		{"message-id", STR(" <m@x\0{auth_authen}\0admin>")},
 	};
+	static const char *const own[] = {"{if_name}=inner", "{mine}=x=y",
+		"{empty}="};
+	const struct mr_list list = {own, COUNT(own)};
+	struct milter_scene about = {.call = &call, .own = &list};
 	struct buf out, shown;
 	struct str rest;
 	size_t i;
@@ -320,15 +329,17 @@ test_macros(void **state)
 	fake_facts[MR_FACT_PEER_ADDRESS] = "192.0.2.1";
 	fake_facts[MR_FACT_TLS_VERSION] = "TLSv1.3";
 	fake_facts[MR_FACT_SENDER] = "a@from.x";
+	fake_facts[MR_FACT_SENDER_ARGS] = "SIZE=5 AUTH=<c+3Dd@e.x>";
 	fake_facts[MR_FACT_RCPT_MAILER] = "local";
 	buf_init(&out, BUF_NO_CAP);
 	buf_init(&shown, BUF_NO_CAP);
 	for (i = 0; i < COUNT(macros); i++) {
 		buf_reset(&out);
 		buf_reset(&shown);
-		milter_macros(&call, macros[i].stage, macros[i].names ?
+		about.rcpt = macros[i].rcpt;
+		milter_macros(&about, macros[i].stage, macros[i].names ?
 			str_from(macros[i].names) : (struct str){NULL, 0},
-			macros[i].rcpt, &out);
+			&out);
 		for (rest = buf_str(&out); rest.len;) {
 			buf_addstr(&shown, str_cut(&rest, '\0'));
 			buf_addc(&shown, '=');

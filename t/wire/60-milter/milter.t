@@ -302,7 +302,9 @@ def test_gone(s, m, script):
 SCRIPT = Scripted()
 with Milter(SCRIPT) as milter:
     config = {"milter.scripted": {"socket": milter.socket, "timeout": "2s",
-                                  "data_timeout": "2s"}}
+                                  "data_timeout": "2s",
+                                  "end_timeout": "2s",
+                                  "breaker_failures": 0}}
     with Server(config, chain=["scripted"]) as server:
         args = (server, milter, SCRIPT)
         tap.table(VERDICTS, verdict, *args)
