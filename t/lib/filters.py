@@ -10,6 +10,7 @@ process groups that were started here, newest first.
 """
 import base64
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,7 +23,9 @@ import tap
 from server import free_ports, wait_for
 from wire import stuff
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+# Not in this folder: its milter.py would be taken for python3-milter's.
+EXERCISER = os.path.join(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))), "milters", "exerciser.py")
 ROOT_USER = os.getuid() == 0
 AUTHSERV = "mail.example.test"          # the server's host name
 
@@ -328,15 +331,14 @@ sub filter_end {
 
 
 class Exerciser(Filter):
-    """exerciser.py: does what the message at hand asks for."""
+    """t/milters/exerciser.py: does what the message at hand asks for."""
     name = "exerciser"
 
     def __init__(self, **environment):
         self.environment = environment
 
     def start(self):
-        self.run([sys.executable, os.path.join(HERE, "exerciser.py"),
-                  self.socket], self.listens, 30, self.environment)
+        self.run([sys.executable, EXERCISER, self.socket], self.listens, 30, self.environment)
 
 
 # ---------------------------------------------------------------- the mail
@@ -385,7 +387,6 @@ def split(data):
 
 def field(data, name):
     """Values of all fields of that name, unfolded."""
-    import re
     head = re.sub(rb"\r\n(?=[ \t])", b"", split(data)[0])
     return [line.split(b":", 1)[1].strip().decode("latin-1")
             for line in head.split(b"\r\n")

@@ -3,6 +3,7 @@
 """clamav-milter and clamd (Debian's packages) with one hand-made signature:
 clean mail passes, the test virus does not."""
 import base64
+import re
 import sys
 sys.path.insert(0, __file__.split("/t/milters/")[0] + "/t/lib")
 import filters
@@ -58,10 +59,8 @@ def test_large(s, f):
 
 def test_queue_id(s, f):
     """its log names our queue id, not a question mark"""
-    last = [line for line in f.milter_log().splitlines()
-            if "Message from" in line or "Clean message" in line][-1]
-    tap.ok("Clean message (null)" not in last and "Clean message from"
-           not in last.replace("Clean message  from", "!"), last)
+    tap.ok(re.search("Clean message [0-9A-Z]{8,} from", f.milter_log()),
+           f.milter_log())
 
 
 filters.need(("clamd", "clamav-daemon"), ("clamav-milter", "clamav-milter"))

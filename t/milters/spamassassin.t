@@ -46,7 +46,7 @@ def test_rewrite(s):
 
 
 def test_many(s):
-    """the next message on the connection is judged on its own"""
+    """each of several messages is judged on its own"""
     for body, code in ((GTUBE, 550), (b"a\r\n", 250), (GTUBE, 550)):
         tap.eq(filters.deliver(s, filters.message(body))[0], code)
 
