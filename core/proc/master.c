@@ -29,6 +29,7 @@
 #include "net/sock.h"
 #include "proc/bound.h"
 #include "proc/ctl.h"
+#include "proc/keeper.h"
 #include "proc/priv.h"
 #include "proc/spawn.h"
 #include "proc/team.h"
@@ -46,6 +47,7 @@ struct master {
 	struct team *old;	/* they end; newest first */
 	bool wants_reload;
 	struct bound bound;
+	struct keeper keeper;	/* filters that we run, of all generations */
 	struct isolate_ledger isolate;	/* plugins that crash, over all generations */
 	int signals, control, lock, ready_pipe;
 	bool stopping, failed;
@@ -139,7 +141,8 @@ take_lock(struct master *m, struct err *e)
 static int
 give_data(const struct config *c, struct err *e)
 {
-	static const char *const sub[] = {"", "/tmp", "/hints", "/segments"};
+	static const char *const sub[] = {"", "/tmp", "/hints", "/segments",
+		"/milters"};
 	uid_t uid;
 	gid_t gid;
 	char path[4096];
@@ -278,6 +281,41 @@ bind_all(struct master *m, struct err *e)
 	return 0;
 }
 
+/* All teams, for a loop: after NULL comes the first. */
+static struct team *
+team_after(const struct master *m, const struct team *t)
+{
+	if (!t)
+		return m->current;
+	if (t == m->current && m->next)
+		return m->next;
+	return t == m->current || t == m->next ? m->old : t->older;
+}
+
+static bool
+all_gone(const struct master *m)
+{
+	const struct team *t;
+
+	for (t = m->current; t; t = team_after(m, t))
+		if (!team_is_gone(t))
+			return false;
+	return true;
+}
+
+/* Filters live as long as workers that may talk to them. */
+static void
+keep_filters(struct master *m)
+{
+	const struct team *t;
+
+	keeper_begin(&m->keeper);
+	for (t = m->current; t && !(m->stopping && all_gone(m));
+		t = team_after(m, t))
+		keeper_want(&m->keeper, t->config);
+	keeper_settle(&m->keeper, m->stopping ? NULL : m->current->config);
+}
+
 static int
 start_up(struct master *m, struct err *e)
 {
@@ -295,6 +333,7 @@ start_up(struct master *m, struct err *e)
 	m->signals = open_signals();
 	if (m->signals < 0)
 		return err_sys(e, "signalfd");
+	keep_filters(m);
 	team_start(m->current, &m->bound, true);
 	return 0;
 }
@@ -314,17 +353,6 @@ announce_ready(struct master *m)
 		close(m->ready_pipe);
 		m->ready_pipe = -1;
 	}
-}
-
-/* All teams, for a loop: after NULL comes the first. */
-static struct team *
-team_after(const struct master *m, const struct team *t)
-{
-	if (!t)
-		return m->current;
-	if (t == m->current && m->next)
-		return m->next;
-	return t == m->current || t == m->next ? m->old : t->older;
 }
 
 static bool
@@ -423,6 +451,8 @@ reap(struct master *m)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (keeper_ended(&m->keeper, pid, status))
+			continue;
 		for (t = m->current; t && !team_ended(t, pid, status);)
 			t = team_after(m, t);
 		if (t && t == m->next) {
@@ -492,13 +522,14 @@ answer(void *arg, const char *verb)
 	struct master *m = arg;
 
 	if (!strcmp(verb, "status"))
-		return json_pack("{s:i, s:i, s:b, s:I, s:o, s:o}",
+		return json_pack("{s:i, s:i, s:b, s:I, s:o, s:o, s:o}",
 			"pid", (int)getpid(),
 			"generation", (int)m->current->generation,
 			"ready", team_is_ready(m->current) && !m->stopping,
 			"uptime_ms", (json_int_t)(clock_mono() - m->started),
 			"workers", describe_team(m->current),
-			"plugins", describe_plugins(&m->isolate));
+			"plugins", describe_plugins(&m->isolate),
+			"milters", keeper_describe(&m->keeper));
 	if (!strcmp(verb, "reload")) {
 		unsigned before = m->generation;
 
@@ -577,6 +608,9 @@ wait_ms(const struct master *m)
 	int64_t when = team_next(m->current), now = clock_mono();
 	const struct team *t;
 
+	if (keeper_next(&m->keeper) < when)
+		when = keeper_next(&m->keeper);
+
 	for (t = m->old; t; t = t->older)
 		if (t->deadline < when)
 			when = t->deadline;
@@ -617,6 +651,7 @@ take_time(struct master *m)
 	if (!m->stopping)
 		team_start(m->current, &m->bound, false);
 	end_old(m, now);
+	keep_filters(m);
 	if (m->wants_reload && can_reload(m))
 		reload(m);
 	if (m->stopping && now >= m->stop_deadline) {
@@ -626,17 +661,6 @@ take_time(struct master *m)
 	}
 }
 
-static bool
-all_gone(const struct master *m)
-{
-	const struct team *t;
-
-	for (t = m->current; t; t = team_after(m, t))
-		if (!team_is_gone(t))
-			return false;
-	return true;
-}
-
 static void
 loop(struct master *m)
 {
@@ -644,18 +668,21 @@ loop(struct master *m)
 	const struct team *t;
 	size_t n, i;
 
-	while (!m->stopping || !all_gone(m)) {
+	while (!m->stopping || !all_gone(m) ||
+		!keeper_is_empty(&m->keeper)) {
 		fds[0] = (struct pollfd){m->signals, POLLIN, 0};
 		fds[1] = (struct pollfd){m->control, POLLIN, 0};
 		n = 2;
 		for (t = m->current; t; t = team_after(m, t))
 			n = add_team(fds, n, 256, t);
+		n = keeper_poll(&m->keeper, fds, n, 256);
 		if (poll(fds, n, wait_ms(m)) < 0 && errno != EINTR)
 			log_error("master.poll", LOG_S("error",
 				strerror(errno)));
 		else
 			for (i = 2; i < n; i++)
-				if (fds[i].revents)
+				if (fds[i].revents &&
+					!keeper_heard(&m->keeper, fds[i].fd))
 					take_worker(m, fds[i].fd);
 		if (fds[0].revents)
 			take_signals(m);

@@ -35,11 +35,14 @@ def reply_code(text):
 
 class Milter:
     def __init__(self, step=None, actions=0x1ff, protocol=0, version=6,
-                 folder=None):
+                 folder=None, path=None, symbols=b""):
         self.step = step or (lambda session, command, data: None)
         self.offer = (version, actions, protocol)
-        self.folder = folder or tempfile.mkdtemp(prefix="mailroom-m.")
-        self.path = os.path.join(self.folder, "milter.sock")
+        self.symbols = symbols          # lists behind the options, raw
+        self.folder = folder
+        if not path and not folder:
+            self.folder = tempfile.mkdtemp(prefix="mailroom-m.")
+        self.path = path or os.path.join(self.folder, "milter.sock")
         self.socket = "unix:" + self.path
         self.sessions = []
 
@@ -50,10 +53,12 @@ class Milter:
                         for c, _ in s.steps).decode()
 
     def __enter__(self):
-        os.chmod(self.folder, 0o755)
+        if self.folder:
+            os.chmod(self.folder, 0o755)
         self.server = socket.socket(socket.AF_UNIX)
         self.server.bind(self.path)
-        os.chmod(self.path, 0o666)
+        if self.folder:
+            os.chmod(self.path, 0o666)
         self.server.listen(64)
         threading.Thread(target=self.accept, daemon=True).start()
         return self
@@ -115,7 +120,8 @@ class Milter:
             command, data = frame[:1], frame[1:]
             s.steps.append((command, data))
             if command == b"O":
-                self.send(s, [(b"O", struct.pack("!III", *self.offer))])
+                self.send(s, [(b"O", struct.pack("!III", *self.offer) +
+                               self.symbols)])
                 continue
             if command == b"D":
                 parts = data[1:].split(b"\0")
