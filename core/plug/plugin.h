@@ -91,6 +91,9 @@ int plugins_open(struct plugins *p, const char *role, const char *data,
 	const char *hostname, struct err *e);
 void plugins_close(struct plugins *p);
 struct plugin *plugins_find(const struct plugins *p, const char *name);
+/* Keys of each [plugin.NAME] beside the plugin's own; the first two are also
+ * [milter.NAME]'s. */
+extern const struct mr_setting plugin_section_settings[];
 /* The first that has the role, or NULL. */
 struct plugin *plugins_store(const struct plugins *p);
 

@@ -18,7 +18,7 @@ struct section_core {
 
 #define HELD(field) offsetof(struct section_core, held.field)
 
-static const struct mr_setting core_rows[] = {
+const struct mr_setting plugin_section_settings[] = {
 	{"mode", MR_CHOICE, 0, offsetof(struct section_core, mode),
 		"\"enforce\"", 0, 0, "enforce|observe", "With observe a "
 		"filter is asked and what it says is logged and counted, but "
@@ -53,7 +53,8 @@ static const struct mr_setting core_rows[] = {
 	MR_SETTINGS_END,
 };
 
-#define CORE_ROWS (sizeof core_rows / sizeof *core_rows - 1)
+#define CORE_ROWS (sizeof plugin_section_settings / \
+	sizeof *plugin_section_settings - 1)
 #define MILTER_ROWS 2u
 
 /* ----------------------------------------------------------- descriptors */
@@ -180,7 +181,7 @@ join_rows(struct arena *a, size_t n_core, const struct mr_setting *theirs,
 	while (theirs && theirs[n].name)
 		n++;
 	all = arena_alloc(a, (n_core + n + 1) * sizeof *all);
-	memcpy(all, core_rows, n_core * sizeof *all);
+	memcpy(all, plugin_section_settings, n_core * sizeof *all);
 	for (i = 0; i < n; i++) {
 		all[n_core + i] = theirs[i];
 		all[n_core + i].offset += shift;
@@ -203,7 +204,7 @@ plugin_path(struct arena *a, const char *name, const char *plugin_dir,
 	if (!str_has_byte(file, '/'))
 		return arena_printf(a, "%s/%.*s", plugin_dir,
 			STR_ARGS(file));
-	conf_fill_known(c, section, core_rows, &core, a);
+	conf_fill_known(c, section, plugin_section_settings, &core, a);
 	return core.module;
 }
 
@@ -213,7 +214,7 @@ plugin_isolation(const struct conf *c, const struct conf_node *section,
 {
 	struct section_core core;
 
-	conf_fill_known(c, section, core_rows, &core, a);
+	conf_fill_known(c, section, plugin_section_settings, &core, a);
 	*out = core.held;
 }
 
@@ -223,7 +224,7 @@ plugin_place(struct plugin *one, const struct conf *c,
 {
 	struct section_core core;
 
-	conf_fill_known(c, section, core_rows, &core, a);
+	conf_fill_known(c, section, plugin_section_settings, &core, a);
 	one->observes = core.mode == 1;
 	one->listeners = core.listeners;
 }

@@ -3,6 +3,7 @@
  */
 #include "proc/cli.h"
 
+#include "plug/milter.h"
 #include "proc/chains.h"
 #include "proc/priv.h"
 
@@ -120,6 +121,16 @@ config_show(struct cli *c, int argc, char **argv)
 	return 0;
 }
 
+static void
+man_section(struct buf *out, const char *name, const char *help,
+	const struct mr_setting *settings)
+{
+	buf_addf(out, ".Ss %s%s%s\n%s.\n.Bl -tag -width Ds\n", *name ? "[" :
+		"top of the file", name, *name ? "]" : "", help);
+	conf_man(out, settings);
+	buf_adds(out, ".El\n");
+}
+
 static int
 config_man(struct cli *c, int argc, char **argv)
 {
@@ -130,14 +141,13 @@ config_man(struct cli *c, int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	buf_init(&out, BUF_NO_CAP);
-	for (s = config_sections; s->name; s++) {
-		buf_addf(&out, ".Ss %s%s%s\n%s.\n", *s->name ? "[" :
-			"top of the file", s->name, *s->name ? "]" : "",
-			s->help);
-		buf_adds(&out, ".Bl -tag -width Ds\n");
-		conf_man(&out, s->settings);
-		buf_adds(&out, ".El\n");
-	}
+	for (s = config_sections; s->name; s++)
+		man_section(&out, s->name, s->help, s->settings);
+	man_section(&out, "plugin.NAME", "A plugin; beside these keys, those "
+		"that mailroom plugin inspect shows",
+		plugin_section_settings);
+	man_section(&out, "milter.NAME", "An outside milter; mode and "
+		"listeners are as for plugins", milter_plugin.settings);
 	fputs(buf_c(&out), stdout);
 	buf_free(&out);
 	return 0;
