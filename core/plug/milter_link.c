@@ -295,18 +295,25 @@ drop(struct milter_link *l)
 	l->open = false;
 }
 
+int
+milter_link_dial(const char *socket, int64_t timeout, struct err *e)
+{
+	int64_t end = clock_mono() + timeout;
+	struct place p;
+
+	if (parse_socket(socket, &p, e) < 0)
+		return -1;
+	return p.path.len ? connect_unix(&p, end, e) :
+		connect_inet(&p, end, e);
+}
+
 /* Without the gate. -1: nothing is left open. */
 static int
 connect_and_agree(struct milter_link *l, const struct milter_config *m,
 	struct err *e)
 {
-	int64_t end = clock_mono() + m->connect_timeout;
-	struct place p;
-	int fd;
+	int fd = milter_link_dial(m->socket, m->connect_timeout, e);
 
-	if (parse_socket(m->socket, &p, e) < 0)
-		return -1;
-	fd = p.path.len ? connect_unix(&p, end, e) : connect_inet(&p, end, e);
 	if (fd < 0)
 		return -1;
 	stream_init(&l->stream, fd);

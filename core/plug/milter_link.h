@@ -52,6 +52,8 @@ struct milter_link {
 
 /* Looks whether the socket's text can be one. -1: it says why. */
 int milter_link_check(const char *socket, struct err *e);
+/* A descriptor connected to it within ms, nothing sent yet. Blocks. */
+int milter_link_dial(const char *socket, int64_t ms, struct err *e);
 /* Where a filter that we start ourselves listens if nothing else is said:
  * a path of its own for each NAME and command. */
 void milter_link_own_socket(struct buf *out, const char *data,
