@@ -131,6 +131,7 @@ class Milter:
             if frames is None:
                 quiet = self.offer[2] & NO_REPLY.get(command, 0)
                 frames = [] if command in SILENT or quiet else [CONTINUE]
-            self.send(s, frames)
+            if frames:          # sending nothing to who has gone is an error
+                self.send(s, frames)
             if command == b"Q":
                 return
