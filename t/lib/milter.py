@@ -45,6 +45,7 @@ class Milter:
         self.path = path or os.path.join(self.folder, "milter.sock")
         self.socket = "unix:" + self.path
         self.sessions = []
+        self.silent = False             # not even the options are answered
 
     @property
     def seen(self):
@@ -119,6 +120,8 @@ class Milter:
             frame = self.read_exactly(s, size)
             command, data = frame[:1], frame[1:]
             s.steps.append((command, data))
+            if command == b"O" and self.silent:
+                continue
             if command == b"O":
                 self.send(s, [(b"O", struct.pack("!III", *self.offer) +
                                self.symbols)])
