@@ -55,13 +55,14 @@ signal_name(int sig)
 	}
 }
 
-/* The master counts the crashes of each plugin. */
 static void
-tell_master(const char *plugin)
+tell_master(const char *word, const char *what)
 {
-	char text[96] = "crash ";
-	size_t at = put(text, 6, sizeof text, plugin);
+	char text[96];
+	size_t at = put(text, 0, sizeof text - 1, word);
 
+	text[at++] = ' ';
+	at = put(text, at, sizeof text, what);
 	if (crash_control >= 0)
 		send(crash_control, text, at, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
@@ -84,7 +85,11 @@ die(int sig)
 		at = put_key(line, at, room, "plugin", b->plugin);
 		at = put_key(line, at, room, "hook", b->hook);
 		at = put_key(line, at, room, "session", b->session);
-		tell_master(b->plugin);
+		/* It counts the crashes of each plugin, and names the message
+		 * to the next runner. */
+		tell_master("crash", b->plugin);
+		if (b->hook && !strcmp(b->hook, "deliver") && b->session)
+			tell_master("suspect", b->session);
 	}
 	line[at++] = '\n';
 	written = write(2, line, at);

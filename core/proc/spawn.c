@@ -54,7 +54,7 @@ hand_over(const int *from, size_t n)
 static const char **
 make_args(const struct spawn *s, struct arena *a)
 {
-	const char **argv = arena_alloc(a, (14 +
+	const char **argv = arena_alloc(a, (16 +
 		2 * s->n_listen + 2 * ISOLATE_NAMES) * sizeof *argv);
 	size_t n = 0, i;
 
@@ -68,6 +68,10 @@ make_args(const struct spawn *s, struct arena *a)
 	if (s->orphans) {
 		argv[n++] = "--orphans";
 		argv[n++] = arena_cstr(a, str_from(s->orphans));
+	}
+	if (s->suspects) {
+		argv[n++] = "--suspects";
+		argv[n++] = arena_cstr(a, str_from(s->suspects));
 	}
 	for (i = 0; s->isolate && i < s->isolate->n; i++)
 		if (s->isolate->plugin[i].is_moved) {
@@ -159,6 +163,8 @@ spawn_read_args(int argc, char **argv, struct spawn_args *out, struct err *e)
 			out->config_file = value;
 		else if (!strcmp(key, "--orphans"))
 			out->orphans = value;
+		else if (!strcmp(key, "--suspects"))
+			out->suspects = value;
 		else if (!strcmp(key, "--isolate") &&
 			out->n_moved < ISOLATE_NAMES)
 			out->moved[out->n_moved++] = value;

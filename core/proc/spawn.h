@@ -32,7 +32,9 @@ struct spawn {
 	int config_fd;
 	const struct spawn_listen *listen;
 	size_t n_listen;
-	const char *orphans;	/* runner: owner prefix whose leases to return */
+	const char *orphans;	/* runner: owner prefixes whose leases to
+				   return, a blank between */
+	const char *suspects;	/* runner: messages to put off once, likewise */
 	const struct isolate_ledger *isolate;	/* plugins moved out; or NULL */
 };
 
@@ -49,7 +51,7 @@ struct spawn_args {
 	int config_fd, control_fd;
 	struct spawn_listen listen[256];
 	size_t n_listen;
-	const char *orphans;
+	const char *orphans, *suspects;
 	const char *moved[ISOLATE_NAMES];
 	size_t n_moved;
 };

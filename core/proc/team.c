@@ -98,6 +98,7 @@ start_one(struct team *t, struct worker *w, const struct bound *b)
 
 	s.n_listen = pick_sockets(t, w->role, b, listen, 256);
 	s.orphans = w->orphans[0] ? w->orphans : NULL;
+	s.suspects = w->suspects[0] ? w->suspects : NULL;
 	w->ready = false;
 	w->started = clock_mono();
 	w->restart_at = CLOCK_NEVER;
@@ -154,26 +155,43 @@ log_end(const struct worker *w, pid_t pid, int status)
 			LOG_N("restart_ms", w->pause));
 }
 
+/* The oldest are forgotten. */
+static void
+note_suspect(struct worker *w, struct str message)
+{
+	struct str old = str_from(w->suspects);
+	char all[sizeof w->suspects];
+
+	while (old.len && old.len + message.len + 2 > sizeof all)
+		str_cut(&old, ' ');
+	snprintf(all, sizeof all, "%.*s%s%.*s", STR_ARGS(old),
+		old.len ? " " : "", STR_ARGS(message));
+	memcpy(w->suspects, all, sizeof all);
+}
+
 /* What a worker says beside "ready" is of plugins that crash. */
 static void
-hear_words(const struct team *t, struct str words)
+hear_words(const struct team *t, struct worker *w, struct str words)
 {
 	const struct workers_settings *set = &t->config->workers;
+	struct str rest = words;
 
-	if (t->isolate)
+	if (str_is(str_cut(&rest, ' '), "suspect"))
+		note_suspect(w, rest);
+	else if (t->isolate)
 		isolate_heard(t->isolate, words, set->crash_limit,
 			set->crash_window);
 }
 
 static void
-hear_last_words(const struct team *t, const struct worker *w)
+hear_last_words(const struct team *t, struct worker *w)
 {
 	char text[128];
 	ssize_t n;
 
 	while (w->control >= 0 && (n = recv(w->control, text, sizeof text,
 		MSG_DONTWAIT)) > 0)
-		hear_words(t, str_of(text, (size_t)n));
+		hear_words(t, w, str_of(text, (size_t)n));
 }
 
 /* Leases that the next runner gives back. One that was ready had given back
@@ -244,7 +262,7 @@ team_heard(struct team *t, struct worker *w)
 	}
 	text[n] = '\0';
 	if (strcmp(text, "ready")) {
-		hear_words(t, str_of(text, (size_t)n));
+		hear_words(t, w, str_of(text, (size_t)n));
 		return false;
 	}
 	w->ready = true;

@@ -26,6 +26,8 @@ struct worker {			/* a place in the team and who fills it */
 	int64_t restart_at;	/* CLOCK_NEVER: not waiting */
 	int64_t pause;		/* next back-off, ms */
 	unsigned crashes;
+	char suspects[256];	/* runner: messages whose transport crashed,
+				   a blank between, the newest last */
 	char orphans[1024];	/* runner: leases of its predecessors, owners
 				   with a blank between */
 };

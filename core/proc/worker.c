@@ -253,7 +253,8 @@ open_queue(struct worker_life *w, struct err *e)
 		.plugins = &w->plugins, .store = w->house.store,
 		.dns = w->house.dns, .routes = &w->config->routes,
 		.data = w->config->server.data,
-		.owner = w->owner, .orphans = w->args.orphans};
+		.owner = w->owner, .orphans = w->args.orphans,
+		.suspects = w->args.suspects};
 	w->queue = queue_start(q, e);
 	if (!w->queue)
 		return -1;

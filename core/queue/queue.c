@@ -5,8 +5,10 @@
  * A claimed group whose destination is busy waits in memory, behind others
  * that can go; the number of waiting groups is bounded. An attempt is begun
  * only while the lease outlasts the longest attempt, so that nobody else
- * claims what is being delivered. Locks: q->lock guards the list of groups,
- * the load, and the flags.
+ * claims what is being delivered. A message whose transport crashed the last
+ * runner is put off as if it had been refused for now: else all would crash
+ * again at once, and the others with it. Locks: q->lock guards the list of
+ * groups, the load, the suspects, and the flags.
  */
 #include "queue/queue.h"
 
@@ -73,6 +75,7 @@ struct queue {
 	unsigned n_waiting, n_busy;
 	struct sched_load load;
 	bool poked, draining;
+	char *suspects;
 	pthread_t claimer, *worker;
 	unsigned n_worker;
 };
@@ -265,9 +268,29 @@ settle(struct queue *q, struct group *g)
 		queue_poke(q);
 }
 
+/* Once: its next attempt is made again. */
+static bool
+is_suspect(struct queue *q, const struct group *g)
+{
+	struct str all = str_from(q->suspects), one;
+	bool found = false;
+
+	pthread_mutex_lock(&q->lock);
+	while (!found && (one = str_word(&all)).len) {
+		found = str_is(one, g->trace);
+		if (found)
+			memset(q->suspects + (one.at - q->suspects), ' ',
+				one.len);
+	}
+	pthread_mutex_unlock(&q->lock);
+	return found;
+}
+
 static void
 work_on(struct queue *q, struct group *g)
 {
+	size_t i;
+
 	if (!has_lease(g)) {
 		/* It waited too long here. It is due again when its lease
 		 * has run out. */
@@ -275,7 +298,12 @@ work_on(struct queue *q, struct group *g)
 			LOG_STR("next_hop", g->next_hop));
 		return;
 	}
-	deliver_group(&q->house, &q->tls, g);
+	if (is_suspect(q, g))
+		for (i = 0; i < g->n; i++)
+			g->item[i].reply = REPLY(451, "4.3.0", "the transport "
+				"crashed on this message");
+	else
+		deliver_group(&q->house, &q->tls, g);
 	settle(q, g);
 }
 
@@ -354,6 +382,8 @@ queue_start(const struct queue_house *h, struct err *e)
 	pthread_condattr_t clock;
 
 	q->house = *h;
+	if (h->suspects)
+		q->suspects = strdup(h->suspects);
 	q->waiting_end = &q->waiting;
 	sched_load_init(&q->load, (unsigned)h->settings->per_destination);
 	pthread_mutex_init(&q->lock, NULL);

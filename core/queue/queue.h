@@ -47,6 +47,9 @@ struct queue_house {		/* all borrowed */
 	const char *orphans;	/* owners with these prefixes, a blank
 				   between, are dead: their leases go back at
 				   start; NULL: none */
+	const char *suspects;	/* messages, a blank between, whose transport
+				   ended the runner before: each is put off
+				   once, so that others get their turn */
 };
 
 struct queue;
