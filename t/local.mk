@@ -7,7 +7,8 @@ print-check-programs:
 	@echo $(filter-out %.so,$(check_PROGRAMS))
 .PHONY: check-programs print-check-programs
 
-check_PROGRAMS += t/kill/failfs.so t/wire/70-plugin/naughty.so
+check_PROGRAMS += t/kill/failfs.so t/wire/70-plugin/naughty.so \
+	t/wire/80-transport/rogue.so
 t_kill_failfs_so_SOURCES = t/kill/failfs.c
 t_kill_failfs_so_CFLAGS = $(MR_CFLAGS) -fPIC
 t_kill_failfs_so_LDFLAGS = -shared
@@ -16,6 +17,10 @@ t_wire_70_plugin_naughty_so_SOURCES = t/wire/70-plugin/naughty.c
 t_wire_70_plugin_naughty_so_CFLAGS = $(PLUGIN_CFLAGS)
 t_wire_70_plugin_naughty_so_LDFLAGS = $(PLUGIN_LDFLAGS)
 t_wire_70_plugin_naughty_so_LDADD =
+t_wire_80_transport_rogue_so_SOURCES = t/wire/80-transport/rogue.c
+t_wire_80_transport_rogue_so_CFLAGS = $(PLUGIN_CFLAGS)
+t_wire_80_transport_rogue_so_LDFLAGS = $(PLUGIN_LDFLAGS)
+t_wire_80_transport_rogue_so_LDADD =
 
 # ---- fuzz: t/fuzz/NAME.c holds LLVMFuzzerTestOneInput; seeds are in
 # t/fuzz/seeds/NAME/. Without clang's libFuzzer a small driver replays seeds
