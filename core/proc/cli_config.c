@@ -69,6 +69,13 @@ show_core(struct buf *out, const struct config *c, bool help)
 		show_section(out, name, listener_settings_table,
 			&c->listener[i], help);
 	}
+	for (i = 0; i < c->routes.n; i++) {
+		char name[300];
+
+		snprintf(name, sizeof name, "route.%s", c->routes.item[i].name);
+		show_section(out, name, nexthop_settings_table,
+			&c->routes.item[i], help);
+	}
 }
 
 static void

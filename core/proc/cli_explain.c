@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "mail/addr.h"
 #include "plug/route.h"
 #include "proc/chains.h"
 #include "proc/explain.h"
@@ -151,6 +152,7 @@ fill_house(struct house *h, struct config *c, const struct plugins *p)
 	h->data = c->server.data;
 	h->limits = loose_limits(c);
 	h->smtp = &c->smtp;
+	h->routes = &c->routes;
 	h->queue_lifetime = c->queue.lifetime;
 	h->plugins = p;
 	h->services = (struct services){.dns = h->dns, .store = &h->store};
@@ -203,6 +205,22 @@ open_house(struct cli *c, struct house *h)
 	return true;
 }
 
+/* NAME of the [route.NAME] that mail for elsewhere takes, or NULL. */
+static const char *
+name_of_route(const struct cli *c, const char *rcpt, struct arena *a)
+{
+	const struct nexthop *hop = NULL;
+	struct str domain;
+	struct addr to;
+
+	if (!addr_parse(str_from(rcpt), &to))
+		return NULL;
+	domain = addr_domain_ascii(a, to.domain);
+	if (domain.at)
+		hop = nexthop_find(&c->config->routes, domain);
+	return hop ? hop->name : NULL;
+}
+
 /* What the directory makes of a recipient, before any filter. */
 static json_t *
 route_json(const struct cli *c, const char *rcpt, struct arena *a)
@@ -223,18 +241,23 @@ route_json(const struct cli *c, const char *rcpt, struct arena *a)
 			json_pack("{s:s, s:s}", "account", t->account,
 				"mailbox", t->mailbox) :
 			json_pack("{s:s}", "forward", t->address));
-	return json_pack("{s:s, s:s, s:o}", "recipient", rcpt, "answer",
-		answers[answer], "targets", targets);
+	return json_pack("{s:s, s:s, s:s*, s:o}", "recipient", rcpt, "answer",
+		answers[answer], "route", answer == ROUTE_REMOTE ?
+		name_of_route(c, rcpt, a) : NULL, "targets", targets);
 }
 
 static void
 print_route(const json_t *r)
 {
+	const char *route = json_string_value(json_object_get(r, "route"));
 	const json_t *t;
 	size_t i;
 
-	printf("%s: %s\n", json_string_value(json_object_get(r, "recipient")),
-		json_string_value(json_object_get(r, "answer")));
+	printf("%s: %s%s%s%s\n",
+		json_string_value(json_object_get(r, "recipient")),
+		json_string_value(json_object_get(r, "answer")),
+		route ? ", by [route." : "", route ? route : "",
+		route ? "]" : "");
 	json_array_foreach(json_object_get(r, "targets"), i, t) {
 		const char *to = json_string_value(
 			json_object_get(t, "forward"));

@@ -100,6 +100,23 @@ def test_local_wins(h):
         c.must(550, "RCPT TO:<nobody@example.test>")
 
 
+def test_explain(h):
+    """explain and config show know the routes"""
+    mail = h.server.path("m.eml")
+    with open(mail, "wb") as f:
+        f.write(MESSAGE)
+    for rcpt, route, taken in (("x@one.test", "one", True),
+                               ("x@two.test", "two", False),
+                               ("x@plain.test", None, False)):
+        run = h.server.cli_json("explain", mail, "--ip", "192.0.2.7",
+                                "--from", "a@elsewhere.test", "--to", rcpt)
+        tap.eq((run["routes"][0].get("route"), run["accepted"]),
+               (route, taken))
+    shown = h.server.cli("config", "show").stdout
+    tap.contains(shown, "[route.backup]")
+    tap.contains(shown, "xn--bcher-kva.test")
+
+
 WRONG = (
     ("an open relay", {"domains": ["*"], "host": "h:25", "accept": True},
      "anything for anybody"),
