@@ -40,7 +40,7 @@ count_crash(struct isolate_count *p, int64_t limit, int64_t window_ms)
 	p->is_moved = true;
 	log_warn("plugin.isolate", LOG_S("plugin", p->name),
 		LOG_N("crashes", recent), LOG_N("within_s", window_ms / 1000),
-		LOG_S("now", "it runs in a process of its own"));
+		LOG_S("now", "if a filter, it runs in a process of its own"));
 	return true;
 }
 
