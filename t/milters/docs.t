@@ -10,7 +10,7 @@ import tap
 from server import ROOT, Server
 
 SECTION = re.compile(r"^## (.*?)\n(.*?)(?=^## |\Z)", re.M | re.S)
-BLOCK = re.compile(r"(?:^(?:    .*)?\n)+", re.M)
+BLOCK = re.compile(r"^```toml\n(.*?)^```", re.M | re.S)
 
 
 def examples():
@@ -19,9 +19,7 @@ def examples():
         whole = f.read()
     for title, body in SECTION.findall(whole):
         for block in BLOCK.findall(body):
-            text = re.sub("^    ", "", block, flags=re.M).strip()
-            if text.startswith("[milter."):
-                yield title, text
+            yield title, block
 
 
 def parse(text):
