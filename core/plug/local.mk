@@ -7,6 +7,7 @@ libcore_a_SOURCES += \
 	core/plug/milter_edit.c core/plug/milter_edit.h \
 	core/plug/milter_link.c core/plug/milter_link.h \
 	core/plug/milter_macro.c core/plug/milter_macro.h \
+	core/plug/milter_settings.c \
 	core/plug/milter_wire.c core/plug/milter_wire.h
 libcore_a_SOURCES += \
 	core/plug/auth.c core/plug/auth.h \

@@ -43,6 +43,10 @@ struct milter_config {		/* [milter.NAME], then the gate */
 	struct milter_gate gate;
 };
 
+/* milter_settings.c: the rows that fill it, and the plugin's open. */
+extern const struct mr_setting milter_settings[];
+int milter_open(void *config, struct mr_open *o);
+
 struct milter_link {
 	struct stream stream;
 	struct buf in, out;	/* frame data */
