@@ -373,6 +373,17 @@ def observed_again(r):
     tap.eq(letters, b"OCHMMQ")
 
 
+def report(r):
+    """counted, and told"""
+    n = r.s.cli_json("filter", "report", "one")
+    tap.ok(all(n[k] for k in ("reject", "hangup", "discard", "quarantine",
+                              "tempfail", "pass", "edited")), n)
+    tap.ok(n["reject"] >= 4, n)
+    text = r.s.cli("filter", "report", "one").stdout
+    tap.contains(text, "refused")
+    tap.eq(r.s.cli("filter", "report", "none", check=False).returncode, 1)
+
+
 # -------------------------------------------------- before any filter sees
 
 FORGED = [
@@ -431,6 +442,7 @@ with Milter() as first, Milter() as second:
         tap.table([("observed: " + n, s, v) for n, s, v in OBSERVED],
                   observed, rig)
         tap.call("observed: the next message", observed_again, rig)
+        tap.call("observed: the report", report, rig)
         tap.table(SOCKETS, sockets, rig)
         tap.table(WRONG, wrong, rig)
 tap.done()
