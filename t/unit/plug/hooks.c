@@ -209,6 +209,68 @@ times(int i, enum step step)
 	return part[i].called[step];
 }
 
+/* ------------------------------------------------ observers, listeners */
+
+static void
+act_edit(struct mr_call *call)
+{
+	if (!mr_header_add(call, "X-Watched", "yes"))
+		call->host->rcpt_remove(call, "one@x");
+}
+
+/* Whatever it says and does, the message is as if it had not been there, and
+ * after a refusal it is not asked about that message again. */
+static void
+test_observes(void **state)
+{
+	static const int says[] = {MR_PASS, MR_REJECT, MR_TEMPFAIL, MR_DISCARD,
+		MR_QUARANTINE, MR_HANGUP, 99};
+	struct verdict v;
+	size_t i;
+
+	(void)state;
+	plugin[0].observes = true;
+	hooks_connect(h);
+	for (i = 0; i < COUNT(says); i++) {
+		set_verdicts(0, 0, 0);
+		begin_message();
+		set_verdicts(says[i], 0, 0);
+		assert_int_equal(hooks_rcpt(h, 0, NULL).kind, MR_PASS);
+		part[0].act = act_edit;
+		v = hooks_message(h);
+		assert_int_equal(v.kind, MR_PASS);
+		assert_int_equal(v.reply.code, 0);
+		assert_int_equal(message_field_count(facts.message), 2);
+		assert_int_equal(envelope_count(&envelope), 2);
+		assert_int_equal(times(0, MESSAGE), says[i] != MR_DISCARD &&
+			says[i] != MR_HANGUP);
+		assert_int_equal(times(1, MESSAGE), 1);
+		part[0].act = NULL;
+		end_message();
+	}
+}
+
+static void
+test_listeners(void **state)
+{
+	static const char *const names[] = {"mx", "inside"};
+
+	(void)state;
+	plugin[0].listeners = (struct mr_list){names, 2};
+	plugin[1].listeners = (struct mr_list){names, 1};
+	facts.listener = "inside";
+	h = hooks_new(&chain, &facts);
+	hooks_connect(h);
+	begin_message();
+	hooks_message(h);
+	end_message();
+	hooks_end(h);
+	assert_int_equal(times(0, CONNECT) + times(0, MESSAGE), 2);
+	assert_int_equal(times(1, CONNECT) + times(1, MESSAGE) +
+		times(1, RESET) + times(1, DISCONNECT), 0);
+	assert_int_equal(times(2, DISCONNECT), 1);
+}
+
 /* -------------------------------------------------------------- folding */
 
 static const struct {
@@ -622,6 +684,7 @@ test_nonsense(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, finish)
 
 static const struct CMUnitTest tests[] = {
+	TEST(test_observes), TEST(test_listeners),
 	TEST(test_folding), TEST(test_replies), TEST(test_order),
 	TEST(test_done), TEST(test_older_filter), TEST(test_refused_rcpt),
 	TEST(test_nobody), TEST(test_edits), TEST(test_nonsense),
