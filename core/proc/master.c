@@ -141,8 +141,7 @@ take_lock(struct master *m, struct err *e)
 static int
 give_data(const struct config *c, struct err *e)
 {
-	static const char *const sub[] = {"", "/tmp", "/hints", "/segments",
-		"/milters"};
+	static const char *const sub[] = {"", "/tmp", "/milters"};
 	uid_t uid;
 	gid_t gid;
 	char path[4096];
