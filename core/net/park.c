@@ -1,46 +1,46 @@
 /*
- * park.c - the park: one polling thread, some serving threads.
+ * park.c - the park: serving threads that wait for events themselves, and
+ * one polling thread for time and for connections that come in.
  *
  * States of a guest, all guarded by p->lock:
  *
- *	PARKED   in the epoll (armed one-shot, unless it waits for time only)
- *	         and perhaps in the timer heap
+ *	PARKED   armed in the epoll of guests (one-shot, unless it waits for
+ *	         time only) and perhaps in the timer heap
  *	READY    in the ready queue, `pending` says why
  *	RUNNING  in serve() on one thread; wakes are gathered in `pending`
  *
- * The polling thread turns epoll events and due timers into READY guests and
- * calls the listeners. A serving thread that has nothing to do waits on a word
- * of its own (futex(2)), the last one that went idle first in the list: a
- * guest is handed to it under p->lock and it is woken behind the lock, so that
- * no thread is woken to wait again. A guest that becomes READY leaves the timer heap; its
- * epoll registration is one-shot and has fired, or is switched off by the
- * next arming. An event that meets a guest which is not PARKED any more (its
- * timer was faster), or is PARKED for time only, is dropped: the descriptor
- * is level-triggered and will tell again when the guest is armed next.
+ * A thread with nothing to do waits in epoll_wait(2) for the next guest with
+ * input, and serves what it gets: no other thread hands it on. The kernel
+ * wakes one thread an event, the last one that went to wait first. What
+ * becomes READY otherwise (first turn, timer, wake) is told to a waiting
+ * thread by `nudge`, an eventfd that is edge-triggered and never read: each
+ * write wakes one. As long as there may be more threads one of them waits, so
+ * that no event is left lying while all are in long turns.
+ *
+ * Arming is a system call and is made outside the lock, while the guest is
+ * RUNNING still: `armed` numbers it. An event counts if it carries the number
+ * that stands there; it is 0 as soon as anything else made the guest ready.
+ * One that comes before the guest is PARKED is gathered like a wake.
  *
  * A guest may leave between epoll_wait and the lock. Events therefore carry
- * no pointer but the descriptor and the guest's serial number, which are
- * looked up in by_fd; a guest is taken out of there before its leave closes
- * the descriptor.
+ * no pointer but the descriptor, the guest's serial number and the number of
+ * the arming; a guest is taken out of by_fd before its leave closes the
+ * descriptor.
  */
 #include "net/park.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
 
 #define STACK_DEFAULT (256 << 10)
 #define EVENTS 128
-#define READY_FACTOR 4		/* ready guests a thread before we stop
-				   accepting */
 #define MOST_LISTENERS 64
 
 enum guest_state { PARKED, READY, RUNNING };
@@ -51,21 +51,13 @@ struct listening {
 	void *arg;
 };
 
-struct server {			/* a serving thread */
-	struct park *park;
-	pthread_t thread;
-	_Atomic uint32_t bell;	/* 1: look at `given`, or at `stopping` */
-	struct guest *given;
-	unsigned why;
-	struct server *next;	/* idle, or about to be woken */
-};
-
 struct park {
 	pthread_mutex_t lock;
 	pthread_cond_t empty;
-	struct server *idle;	/* last one first */
-	struct server *to_wake;	/* by unlock() */
-	int epoll, bell;	/* bell wakes the polling thread */
+	int guests_epoll, nudge;
+	bool must_nudge;	/* by unlock() */
+	int epoll, bell;	/* the polling thread's: listeners, bell */
+	int64_t polls_until;	/* it looks at the timers then */
 	struct guest **by_fd;	/* the guest that owns a descriptor */
 	unsigned by_fd_room;
 	struct guest **heap;	/* of wake_at, smallest first, from 1 */
@@ -79,8 +71,8 @@ struct park {
 	bool closing, closed;	/* for good: asked for, done by the poller */
 	bool draining, stopping;
 	pthread_t poller;
-	struct server *server;
-	unsigned n_threads, most_threads;
+	pthread_t *thread;
+	unsigned n_threads, most_threads, n_waiting;
 	size_t stack;
 };
 
@@ -151,12 +143,13 @@ heap_remove(struct park *p, struct guest *g)
 
 /* ------------------------------------------------------------- guests */
 
+/* Wakes who waits for an eventfd. */
 static void
-ring_bell(struct park *p)
+ring(int bell)
 {
 	uint64_t one = 1;
 
-	if (write(p->bell, &one, sizeof one) < 0)
+	if (write(bell, &one, sizeof one) < 0)
 		assert(errno == EAGAIN);	/* it is ringing already */
 }
 
@@ -164,24 +157,22 @@ ring_bell(struct park *p)
 static void
 unlock(struct park *p)
 {
-	struct server *s = p->to_wake, *next;
+	bool must_nudge = p->must_nudge;
 
-	p->to_wake = NULL;
+	p->must_nudge = false;
 	pthread_mutex_unlock(&p->lock);
-	for (; s; s = next) {
-		next = s->next;		/* it is another list's at once */
-		atomic_store_explicit(&s->bell, 1, memory_order_release);
-		syscall(SYS_futex, &s->bell, FUTEX_WAKE_PRIVATE, 1, NULL,
-			NULL, 0);
-	}
+	if (must_nudge)
+		ring(p->nudge);
 }
 
+/* Lock held. */
 static void
-wait_for_bell(struct server *s)
+set_running(struct park *p, struct guest *g, unsigned *why)
 {
-	while (!atomic_exchange_explicit(&s->bell, 0, memory_order_acquire))
-		syscall(SYS_futex, &s->bell, FUTEX_WAIT_PRIVATE, 0, NULL,
-			NULL, 0);
+	p->n_running++;
+	*why = g->pending;
+	g->pending = 0;
+	g->state = RUNNING;
 }
 
 /* Lock held. The first ready guest begins to run; NULL: there is none. */
@@ -196,10 +187,7 @@ take_ready(struct park *p, unsigned *why)
 	if (!p->ready)
 		p->ready_end = &p->ready;
 	p->n_ready--;
-	p->n_running++;
-	*why = g->pending;
-	g->pending = 0;
-	g->state = RUNNING;
+	set_running(p, g, why);
 	return g;
 }
 
@@ -220,36 +208,26 @@ start_thread(pthread_t *t, size_t stack, void *(*run)(void *), void *arg)
 
 /* Lock held. -1: no thread, errno says why. */
 static int
-add_server(struct park *p)
+add_thread(struct park *p)
 {
-	struct server *s = &p->server[p->n_threads];
-	int code;
+	int code = start_thread(&p->thread[p->n_threads], p->stack, run_server,
+		p);
 
-	s->park = p;
-	code = start_thread(&s->thread, p->stack, run_server, s);
 	if (!code)
 		p->n_threads++;
 	errno = code;
 	return code ? -1 : 0;
 }
 
-/* Lock held. A guest became ready: the thread that went idle last takes it,
- * or a new one while there may be more. Threads are made as they are needed
- * and stay. */
+/* Lock held. A thread that waits is told, or one is added that will look.
+ * Threads are made as they are needed and stay. */
 static void
-wake_idle(struct park *p)
+call_thread(struct park *p)
 {
-	struct server *s = p->idle;
-
-	if (!s) {
-		if (p->n_threads < p->most_threads && !p->stopping)
-			add_server(p);	/* without it the guest waits */
-		return;
-	}
-	p->idle = s->next;
-	s->given = take_ready(p, &s->why);
-	s->next = p->to_wake;
-	p->to_wake = s;
+	if (p->n_waiting)
+		p->must_nudge = true;
+	else if (p->n_threads < p->most_threads && !p->stopping)
+		add_thread(p);		/* without it the guest waits */
 }
 
 /* Lock held. For a PARKED guest, or one that runs no more. */
@@ -270,9 +248,10 @@ make_ready(struct park *p, struct guest *g, unsigned why)
 	g->pending |= (uint8_t)why;
 	if (g->state != PARKED)
 		return;
+	g->armed = 0;
 	heap_remove(p, g);
 	queue_ready(p, g);
-	wake_idle(p);
+	call_thread(p);
 }
 
 static void
@@ -291,35 +270,44 @@ own_fd(struct park *p, int fd, struct guest *g)
 	p->by_fd[fd] = g;
 }
 
+/* fd in 24 bits, the arming in 8, the serial number in 32. */
+#define FD_BITS 24
+
 static uint64_t
-event_key(const struct guest *g)
+event_key(const struct guest *g, unsigned arming)
 {
-	return (uint64_t)g->serial << 32 | (uint32_t)g->fd;
+	return (uint64_t)g->serial << 32 | (uint64_t)arming << FD_BITS |
+		(uint32_t)g->fd;
 }
 
-/* Lock held. Arms the descriptor and the timer of a guest that parks. */
+/* Lock not held, the guest runs here. From now on its events are heard. */
 static void
-park_guest(struct park *p, struct guest *g, enum park_next next)
+arm(struct park *p, struct guest *g)
 {
+	unsigned arming = g->armings = g->armings % 255 + 1;
 	struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP |
-		EPOLLONESHOT, .data.u64 = event_key(g)};
-	bool first;
+		EPOLLONESHOT, .data.u64 = event_key(g, arming)};
 
-	g->state = PARKED;
-	g->wants_input = next != PARK_TIMER;
-	if (g->wake_at != CLOCK_NEVER) {
-		heap_add(p, g);
-		first = p->heap[1] == g;
-		if (first)
-			ring_bell(p);
-	}
-	if (next == PARK_TIMER)
-		return;
-	if (epoll_ctl(p->epoll, g->in_epoll ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
-		g->fd, &ev) < 0)
-		make_ready(p, g, PARK_WHY_INPUT); /* it will see the error */
+	atomic_store(&g->armed, (uint8_t)arming);
+	if (epoll_ctl(p->guests_epoll, g->in_epoll ? EPOLL_CTL_MOD :
+		EPOLL_CTL_ADD, g->fd, &ev) < 0)
+		g->is_deaf = true;	/* its next turn will see why */
 	else
 		g->in_epoll = true;
+}
+
+/* Lock held. */
+static void
+park_guest(struct park *p, struct guest *g)
+{
+	g->state = PARKED;
+	if (g->wake_at == CLOCK_NEVER)
+		return;
+	heap_add(p, g);
+	if (g->wake_at < p->polls_until) {
+		p->polls_until = g->wake_at;
+		ring(p->bell);
+	}
 }
 
 /* Lock held. */
@@ -346,43 +334,106 @@ serve_one(struct park *p, struct guest *g, unsigned why)
 		count_out(p);
 		return;
 	}
+	if (next == PARK_INPUT)
+		arm(p, g);
 	pthread_mutex_lock(&p->lock);
 	p->n_running--;
 	if (next == PARK_READY)
 		g->pending |= PARK_WHY_AGAIN;
-	if (g->pending)
-		queue_ready(p, g);	/* this thread takes the next one */
-	else
-		park_guest(p, g, next);
+	if (g->is_deaf)
+		g->pending |= PARK_WHY_INPUT;
+	g->is_deaf = false;
+	if (!g->pending) {
+		park_guest(p, g);
+		return;
+	}
+	g->armed = 0;
+	queue_ready(p, g);	/* this thread takes the next one */
+}
+
+/* Lock held. The guest that an event is for; NULL: it is an old one. It is
+ * PARKED, or runs and will find the event in `pending`. */
+static struct guest *
+find_event(struct park *p, uint64_t key)
+{
+	uint32_t fd = (uint32_t)key & ((1u << FD_BITS) - 1);
+	struct guest *g = fd < p->by_fd_room ? p->by_fd[fd] : NULL;
+
+	if (!g || g->serial != key >> 32 ||
+		g->armed != (uint8_t)(key >> FD_BITS))
+		return NULL;
+	g->armed = 0;
+	g->pending |= PARK_WHY_INPUT;
+	return g;
+}
+
+/* Lock held, and given up while this thread waits. NULL: look again. */
+static struct guest *
+wait_for_event(struct park *p, unsigned *why)
+{
+	struct epoll_event ev;
+	struct guest *g;
+	int n;
+
+	p->n_waiting++;
+	unlock(p);
+	n = epoll_wait(p->guests_epoll, &ev, 1, -1);
+	pthread_mutex_lock(&p->lock);
+	p->n_waiting--;
+	if (n < 1 || ev.data.u64 == UINT64_MAX)
+		return NULL;
+	g = find_event(p, ev.data.u64);
+	if (!g || g->state != PARKED)
+		return NULL;
+	heap_remove(p, g);
+	set_running(p, g, why);
+	return g;
+}
+
+/* Lock held, and given up meanwhile. While guests are ready and no thread
+ * waits, those with input join the queue behind them. */
+static void
+gather_events(struct park *p)
+{
+	struct epoll_event ev[EVENTS];
+	struct guest *g;
+	int n, i;
+
+	unlock(p);
+	n = epoll_wait(p->guests_epoll, ev, EVENTS, 0);
+	pthread_mutex_lock(&p->lock);
+	for (i = 0; i < n; i++) {
+		g = ev[i].data.u64 == UINT64_MAX ? NULL :
+			find_event(p, ev[i].data.u64);
+		if (!g || g->state != PARKED)
+			continue;
+		heap_remove(p, g);
+		queue_ready(p, g);
+	}
 }
 
 static void *
 run_server(void *arg)
 {
-	struct server *s = arg;
-	struct park *p = s->park;
+	struct park *p = arg;
 	struct guest *g;
 	unsigned why;
 
 	pthread_mutex_lock(&p->lock);
 	while (!p->stopping) {
+		if (p->ready && !p->n_waiting)
+			gather_events(p);
 		g = take_ready(p, &why);
-		if (!g) {
-			s->next = p->idle;
-			p->idle = s;
-			unlock(p);
-			wait_for_bell(s);
-			g = s->given;
-			why = s->why;
-			s->given = NULL;
-		} else {
-			unlock(p);
-		}
-		if (g)
-			serve_one(p, g, why);
-		else
-			pthread_mutex_lock(&p->lock);
+		if (!g)
+			g = wait_for_event(p, &why);
+		if (!g)
+			continue;
+		if (p->ready || !p->n_waiting)
+			call_thread(p);
+		unlock(p);
+		serve_one(p, g, why);
 	}
+	call_thread(p);			/* the next one hears of it too */
 	unlock(p);
 	return NULL;
 }
@@ -392,20 +443,19 @@ run_server(void *arg)
 static void
 arm_listener(struct park *p, struct listening *l, bool on)
 {
-	/* The high half tells listeners (0) from guests (serial > 0). */
 	struct epoll_event ev = {.events = EPOLLIN | EPOLLEXCLUSIVE,
 		.data.u64 = (uint64_t)(l - p->listening)};
 
 	epoll_ctl(p->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, l->fd, &ev);
 }
 
-/* Lock held. Back pressure: connections wait in the kernel while more guests
- * are ready than the threads can serve soon. */
+/* Lock held. Back pressure: connections wait in the kernel while all threads
+ * that there may be are busy. */
 static void
 adjust_listeners(struct park *p)
 {
 	bool pause = p->draining || p->closing ||
-		p->n_ready > READY_FACTOR * p->most_threads;
+		(p->n_threads == p->most_threads && !p->n_waiting);
 	unsigned i;
 
 	if (pause == p->paused)
@@ -413,30 +463,6 @@ adjust_listeners(struct park *p)
 	p->paused = pause;
 	for (i = 0; i < p->n_listening; i++)
 		arm_listener(p, &p->listening[i], !pause);
-}
-
-/* Lock held. */
-static void
-take_event(struct park *p, uint64_t key)
-{
-	uint32_t fd = (uint32_t)key, serial = (uint32_t)(key >> 32);
-	struct guest *g = fd < p->by_fd_room ? p->by_fd[fd] : NULL;
-
-	if (g && g->serial == serial && g->state == PARKED && g->wants_input)
-		make_ready(p, g, PARK_WHY_INPUT);
-}
-
-/* The guests among the events. */
-static void
-take_events(struct park *p, const struct epoll_event *ev, int n)
-{
-	int i;
-
-	pthread_mutex_lock(&p->lock);
-	for (i = 0; i < n; i++)
-		if (ev[i].data.u64 != UINT64_MAX && ev[i].data.u64 >> 32)
-			take_event(p, ev[i].data.u64);
-	unlock(p);
 }
 
 static void
@@ -465,9 +491,10 @@ take_timers(struct park *p)
 		p->closed = true;
 		pthread_cond_broadcast(&p->empty);
 	}
-	/* While paused look again soon: the ready queue shrinks silently. */
+	/* While paused look again soon: threads go to wait silently. */
 	if (p->paused && !p->draining && !p->closed && (left < 0 || left > 10))
 		left = 10;
+	p->polls_until = left < 0 ? CLOCK_NEVER : now + left;
 	unlock(p);
 	return left > 60000 ? 60000 : (int)left;
 }
@@ -481,13 +508,12 @@ run_poller(void *arg)
 
 	while (!__atomic_load_n(&p->stopping, __ATOMIC_ACQUIRE)) {
 		n = epoll_wait(p->epoll, ev, EVENTS, take_timers(p));
-		take_events(p, ev, n);
 		for (i = 0; i < n; i++) {
 			uint64_t key = ev[i].data.u64;
 
 			if (key == UINT64_MAX)
 				take_bell(p);
-			else if (!(key >> 32) && !__atomic_load_n(&p->draining,
+			else if (!__atomic_load_n(&p->draining,
 				__ATOMIC_ACQUIRE))
 				p->listening[key].accepted(
 					p->listening[key].arg,
@@ -499,11 +525,42 @@ run_poller(void *arg)
 
 /* ------------------------------------------------------------------ life */
 
+static void
+close_polls(struct park *p)
+{
+	const int fd[] = {p->epoll, p->bell, p->guests_epoll, p->nudge};
+	size_t i;
+
+	for (i = 0; i < sizeof fd / sizeof *fd; i++)
+		if (fd[i] >= 0)
+			close(fd[i]);
+}
+
+static int
+open_polls(struct park *p, struct err *e)
+{
+	struct epoll_event level = {.events = EPOLLIN,
+		.data.u64 = UINT64_MAX};
+	struct epoll_event edge = {.events = EPOLLIN | EPOLLET,
+		.data.u64 = UINT64_MAX};
+
+	p->epoll = epoll_create1(EPOLL_CLOEXEC);
+	p->guests_epoll = epoll_create1(EPOLL_CLOEXEC);
+	p->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	p->nudge = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (p->epoll >= 0 && p->guests_epoll >= 0 && p->bell >= 0 &&
+		p->nudge >= 0 &&
+		!epoll_ctl(p->epoll, EPOLL_CTL_ADD, p->bell, &level) &&
+		!epoll_ctl(p->guests_epoll, EPOLL_CTL_ADD, p->nudge, &edge))
+		return 0;
+	err_sys(e, "epoll");
+	return -1;
+}
+
 struct park *
 park_new(unsigned threads, size_t stack, unsigned max_guests, struct err *e)
 {
 	struct park *p = mem_alloc(sizeof *p);
-	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = UINT64_MAX};
 	pthread_condattr_t monotonic;
 	int code;
 
@@ -518,16 +575,12 @@ park_new(unsigned threads, size_t stack, unsigned max_guests, struct err *e)
 	p->most_guests = max_guests;
 	p->most_threads = threads;
 	p->stack = stack;
-	p->epoll = epoll_create1(EPOLL_CLOEXEC);
-	p->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (p->epoll < 0 || p->bell < 0 || epoll_ctl(p->epoll,
-		EPOLL_CTL_ADD, p->bell, &ev) < 0) {
-		err_sys(e, "epoll");
+	p->polls_until = CLOCK_NEVER;
+	if (open_polls(p, e) < 0)
 		goto out;
-	}
-	p->server = mem_alloc(threads * sizeof *p->server);
+	p->thread = mem_alloc(threads * sizeof *p->thread);
 	pthread_mutex_lock(&p->lock);
-	code = add_server(p) < 0 ? errno : 0;
+	code = add_thread(p) < 0 ? errno : 0;
 	unlock(p);
 	if (!code)
 		code = start_thread(&p->poller, STACK_DEFAULT, run_poller, p);
@@ -538,10 +591,7 @@ park_new(unsigned threads, size_t stack, unsigned max_guests, struct err *e)
 	err_sys(e, "starting threads");
 	return NULL;
 out:
-	if (p->epoll >= 0)
-		close(p->epoll);
-	if (p->bell >= 0)
-		close(p->bell);
+	close_polls(p);
 	free(p);
 	return NULL;
 }
@@ -560,7 +610,8 @@ park_add(struct park *p, struct guest *g)
 		g->serial = p->serial;
 		g->heap_at = 0;
 		g->pending = 0;
-		g->in_epoll = g->wants_input = false;
+		g->in_epoll = g->is_deaf = false;
+		g->armed = g->armings = 0;
 		g->state = PARKED;
 		own_fd(p, g->fd, g);
 		make_ready(p, g, PARK_WHY_START);
@@ -605,7 +656,7 @@ park_close(struct park *p)
 {
 	pthread_mutex_lock(&p->lock);
 	p->closing = true;
-	ring_bell(p);
+	ring(p->bell);
 	while (!p->closed)
 		pthread_cond_wait(&p->empty, &p->lock);
 	unlock(p);
@@ -654,18 +705,16 @@ park_stop(struct park *p)
 
 	pthread_mutex_lock(&p->lock);
 	__atomic_store_n(&p->stopping, true, __ATOMIC_RELEASE);
-	while (p->idle)
-		wake_idle(p);
+	p->must_nudge = true;
 	unlock(p);
-	ring_bell(p);
+	ring(p->bell);
 	pthread_join(p->poller, NULL);
 	for (i = 0; i < p->n_threads; i++)
-		pthread_join(p->server[i].thread, NULL);
-	close(p->epoll);
-	close(p->bell);
+		pthread_join(p->thread[i], NULL);
+	close_polls(p);
 	free(p->by_fd);
 	free(p->heap);
-	free(p->server);
+	free(p->thread);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }

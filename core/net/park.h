@@ -1,7 +1,7 @@
 /*
  * park.h - connections that wait hold no thread.
  *
- * A park is one epoll, a timer heap, a ready queue and a fixed number of
+ * A park is an epoll, a timer heap, a ready queue and a bounded number of
  * threads with small stacks. Each connection is a guest in one of three
  * states: parked (in the epoll and perhaps the timer heap), ready (queued) or
  * running (one thread is in guest->serve). serve does one turn of work and
@@ -51,7 +51,9 @@ struct guest {
 	uint32_t heap_at, serial;
 	uint8_t state;
 	uint8_t pending;
-	bool in_epoll, wants_input;
+	_Atomic uint8_t armed;	/* which arming counts, 0: none */
+	uint8_t armings;
+	bool in_epoll, is_deaf;
 };
 
 struct park_figures {
@@ -67,8 +69,8 @@ struct park *park_new(unsigned threads, size_t stack, unsigned max_guests,
 bool park_add(struct park *p, struct guest *g);
 void park_wake(struct park *p, struct guest *g);
 /* A listening descriptor: accepted(arg, fd) is called on the park's own
- * polling thread when it is readable, unless the ready queue is longer than
- * the park can serve; it must accept and park_add without blocking. */
+ * polling thread when it is readable, unless all threads that there may be
+ * are busy; it must accept and park_add without blocking. */
 int park_listen(struct park *p, int fd, void (*accepted)(void *arg, int fd),
 	void *arg, struct err *e);
 /* Stops listening for good; guests stay. When it returns no `accepted` runs
