@@ -81,6 +81,19 @@ walk(struct sq *s, const char *sql, void (*row)(sqlite3_stmt *st, void *to),
 	return code;
 }
 
+/* What the directory says of addresses changes with it. */
+static int
+change(struct sq *s, int (*run)(struct sq_tx *tx, void *arg,
+	struct mr_error *err), struct entry *e, struct mr_error *err)
+{
+	int code;
+
+	sq_plain_forget(s->plain);
+	code = sq_write(s, run, e, err);
+	sq_plain_forget(s->plain);
+	return code;
+}
+
 /* --------------------------------------------------------------- domains */
 
 static int
@@ -114,7 +127,7 @@ sq_domain_add(void *self, const char *domain, struct mr_error *err)
 	if (!lower(domain, e.name) || !is_domain(e.name))
 		return sq_fail(err, MR_STORE_INVALID, "%.60s is no domain like "
 			"example.org", domain);
-	return sq_write(self, run_domain_add, &e, err);
+	return change(self, run_domain_add, &e, err);
 }
 
 struct domain_walk {
@@ -242,7 +255,7 @@ sq_account_add(void *self, const char *name, const char *password,
 	e.hash = hash = hash_password(password, err);
 	if (!hash)
 		return MR_STORE_FAILED;
-	code = sq_write(self, run_account_add, &e, err);
+	code = change(self, run_account_add, &e, err);
 	free(hash);
 	return code;
 }
@@ -282,7 +295,7 @@ sq_account_set(void *self, const char *name, const char *password,
 	if (password && !(hash = hash_password(password, err)))
 		return MR_STORE_FAILED;
 	e.hash = hash;
-	code = sq_write(self, run_account_set, &e, err);
+	code = change(self, run_account_set, &e, err);
 	free(hash);
 	return code;
 }
@@ -321,7 +334,7 @@ sq_account_remove(void *self, const char *name, struct mr_error *err)
 
 	if (!lower(name, e.name))
 		return sq_fail(err, MR_STORE_INVALID, "no such address");
-	return sq_write(self, run_account_remove, &e, err);
+	return change(self, run_account_remove, &e, err);
 }
 
 struct account_walk {
@@ -411,7 +424,7 @@ sq_alias_add(void *self, const char *address, const char *target,
 	int code = take_alias(address, target, &e, err);
 
 	return code == MR_STORE_OK ?
-		sq_write(self, run_alias_add, &e, err) : code;
+		change(self, run_alias_add, &e, err) : code;
 }
 
 static int
@@ -435,7 +448,7 @@ sq_alias_remove(void *self, const char *address, const char *target,
 	int code = take_alias(address, target, &e, err);
 
 	return code == MR_STORE_OK ?
-		sq_write(self, run_alias_remove, &e, err) : code;
+		change(self, run_alias_remove, &e, err) : code;
 }
 
 struct alias_walk {

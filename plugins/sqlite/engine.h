@@ -51,6 +51,17 @@ void sq_pool_free(struct sq_pool *p);
 /* Closes connections that have been idle for a while. */
 void sq_pool_trim(struct sq_pool *p);
 
+/* ------------------------------------------------- plain addresses */
+
+struct sq_plain *sq_plain_new(const char *folder, struct mr_error *err);
+void sq_plain_free(struct sq_plain *p);
+/* The directory is about to change, or has changed. */
+void sq_plain_forget(struct sq_plain *p);
+/* Taken before the directory is asked, given to note with what it said. */
+uint64_t sq_plain_count(const struct sq_plain *p);
+bool sq_plain_has(struct sq_plain *p, const char *name);
+void sq_plain_note(struct sq_plain *p, const char *name, uint64_t count);
+
 /* ------------------------------------------------------------ writer */
 
 /* flock on FOLDER/writer.lock; the kernel gives it back if we die. */

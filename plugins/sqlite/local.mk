@@ -12,7 +12,8 @@ plugins_sqlite_sqlite_so_SOURCES = plugins/sqlite/sqlite.c \
 	plugins/sqlite/entries.c plugins/sqlite/rows.c plugins/sqlite/rows.h \
 	plugins/sqlite/flags.c plugins/sqlite/copy.c \
 	plugins/sqlite/directory.c plugins/sqlite/state.c \
-	plugins/sqlite/auth.c plugins/sqlite/route.c
+	plugins/sqlite/auth.c plugins/sqlite/route.c \
+	plugins/sqlite/plain.c
 plugins_sqlite_sqlite_so_CFLAGS = $(PLUGIN_CFLAGS) -D_GNU_SOURCE $(SQLITE_CFLAGS) \
 	$(OPENSSL_CFLAGS) $(CRYPT_CFLAGS)
 plugins_sqlite_sqlite_so_LDFLAGS = $(PLUGIN_LDFLAGS)

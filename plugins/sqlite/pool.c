@@ -76,13 +76,23 @@ drop(struct sq_pool *p, struct sq_db *db)
 }
 
 struct sq_db *
-sq_read(struct sq *s, struct mr_error *err)
+sq_read_one(struct sq *s, struct mr_error *err)
 {
 	struct sq_db *db = take(s->pool);
 
 	if (!db)
 		db = sq_db_open(s->path, SQ_READS, err);
-	if (db && sq_run(db, err, "BEGIN", "") == MR_STORE_OK)
+	if (!db)
+		drop(s->pool, db);
+	return db;
+}
+
+struct sq_db *
+sq_read(struct sq *s, struct mr_error *err)
+{
+	struct sq_db *db = sq_read_one(s, err);
+
+	if (!db || sq_run(db, err, "BEGIN", "") == MR_STORE_OK)
 		return db;
 	drop(s->pool, db);
 	return NULL;
@@ -95,7 +105,8 @@ sq_read_end(struct sq *s, struct sq_db *db)
 	bool many;
 
 	sq_db_rest(db);
-	if (sq_run(db, NULL, "COMMIT", "") != MR_STORE_OK) {
+	if (!sqlite3_get_autocommit(db->handle) &&
+		sq_run(db, NULL, "COMMIT", "") != MR_STORE_OK) {
 		drop(p, db);
 		return;
 	}

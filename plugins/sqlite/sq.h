@@ -43,6 +43,7 @@ struct sq {
 	struct sq_segments *segments;
 	struct sq_watch *watch;
 	struct sq_logins *logins;
+	struct sq_plain *plain;
 };
 
 /* ------------------------------------------------------------ errors */
@@ -77,6 +78,8 @@ const char *sq_text(sqlite3_stmt *st, int column);
  * why. Blocks while all are taken. End soon: an open snapshot keeps the log
  * from being checkpointed. */
 struct sq_db *sq_read(struct sq *s, struct mr_error *err);
+/* The same without a transaction: for one statement. */
+struct sq_db *sq_read_one(struct sq *s, struct mr_error *err);
 void sq_read_end(struct sq *s, struct sq_db *db);
 
 /* ------------------------------------------------------------ writer.c */

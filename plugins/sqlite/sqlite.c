@@ -130,6 +130,7 @@ sqlite_close(void *config)
 	sq_segments_free(s->segments);
 	sq_pool_free(s->pool);
 	sq_logins_free(s->logins);
+	sq_plain_free(s->plain);
 	free(s->path);
 	free(s->hostname);
 	s->hostname = NULL;
@@ -139,6 +140,7 @@ sqlite_close(void *config)
 	s->segments = NULL;
 	s->pool = NULL;
 	s->logins = NULL;
+	s->plain = NULL;
 }
 
 static int
@@ -162,7 +164,8 @@ open_parts(struct sq *s, struct mr_error *err)
 	s->writer = sq_writer_new(s, db, lock);
 	s->segments = sq_segments_new(s, err);
 	s->watch = s->segments ? sq_watch_new(s, err) : NULL;
-	return s->watch ? 0 : -1;
+	s->plain = s->watch ? sq_plain_new(s->path, err) : NULL;
+	return s->plain ? 0 : -1;
 }
 
 static int
