@@ -1,10 +1,11 @@
 /*
  * load.c - sends mail by SMTP as fast as it is taken, and counts.
  *
- * load PORT SESSIONS SECONDS SIZE USERS: that many parallel sessions on
+ * load PORT SESSIONS SECONDS SIZE USERS [GAP]: that many parallel sessions on
  * 127.0.0.1, each many messages long, envelope commands pipelined; message n
- * goes to one of uNNN@bench.test. Prints one JSON object. Only the time up
- * to the last acknowledged message counts.
+ * goes to one of uNNN@bench.test. With GAP a session begins a message at most
+ * every so many ms, and the sessions begin spread over that time. Prints one
+ * JSON object. Only the time up to the last acknowledged message counts.
  *
  * One thread serves all sessions, so that the load costs the machine little:
  * a session is what it waits for, an answer.
@@ -34,6 +35,7 @@ struct link {
 	enum step step;		/* what the next answer is to */
 	long number;
 	double start;
+	struct link *next;	/* waits for its gap to end */
 	size_t to;		/* bytes in `in` */
 	char in[4096];
 };
@@ -48,7 +50,7 @@ static const struct {
 };
 
 static int port, users, poll_fd;
-static double end;
+static double end, gap;
 static char *body, *buffer;
 static size_t body_len;
 static long sent, acked, refused;
@@ -127,6 +129,20 @@ send_body(struct link *l)
 	return link_write(l, buffer, (size_t)head + body_len);
 }
 
+/* All gaps are of one length, so the first in line is due first. */
+static struct link *waiting, **waiting_end = &waiting;
+
+static bool
+send_later(struct link *l)
+{
+	if (now() >= l->start + gap)
+		return send_envelope(l);
+	l->next = NULL;
+	*waiting_end = l;
+	waiting_end = &l->next;
+	return true;
+}
+
 static void
 count(const struct link *l)
 {
@@ -158,7 +174,7 @@ take_answer(struct link *l, const char *line)
 		return send_body(l);
 	case DOT:
 		count(l);
-		return send_envelope(l);
+		return send_later(l);
 	default:
 		return send_envelope(l);
 	}
@@ -187,15 +203,76 @@ link_serve(struct link *l)
 	return true;
 }
 
+static struct link sessions[SESSIONS_MAX];
+
+/* What is left of a time, for epoll_wait. */
+static int
+ms_until(double due)
+{
+	double left = due - now();
+
+	return left <= 0 ? 0 : (int)(left * 1e3) + 1;
+}
+
+/* Sessions whose time to begin has come. ms until the next, -1: no more. */
+static int
+open_due(int total, double start)
+{
+	static int opened;
+	int left;
+
+	for (; opened < total; opened++) {
+		left = ms_until(start + gap * opened / total);
+		if (left)
+			return left;
+		if (link_open(&sessions[opened]))
+			continue;
+		fputs("load: cannot connect\n", stderr);
+		exit(1);
+	}
+	return -1;
+}
+
+/* The same for messages after a gap; *over counts sessions that end. */
+static int
+send_due(int *over)
+{
+	struct link *l;
+	int left;
+
+	while ((l = waiting)) {
+		left = ms_until(l->start + gap);
+		if (left)
+			return left;
+		waiting = l->next;
+		if (!waiting)
+			waiting_end = &waiting;
+		if (!send_envelope(l)) {
+			close(l->fd);
+			++*over;
+		}
+	}
+	return -1;
+}
+
+static int
+sooner(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static void
-serve_all(int sessions)
+serve_all(int total, double start)
 {
 	struct epoll_event ev[64];
-	int n, i;
+	int n, i, over = 0, wait;
 
-	while (sessions) {
-		n = epoll_wait(poll_fd, ev, 64, 60000);
-		if (n <= 0) {
+	while (over < total) {
+		wait = sooner(open_due(total, start), send_due(&over));
+		if (over == total)
+			return;
+		n = epoll_wait(poll_fd, ev, 64, wait < 0 ? 60000 : wait);
+		if (n <= 0 && wait < 0) {
 			trouble = "a minute's silence";
 			return;
 		}
@@ -205,7 +282,7 @@ serve_all(int sessions)
 			if (link_serve(l))
 				continue;
 			close(l->fd);
-			sessions--;
+			over++;
 		}
 	}
 }
@@ -259,31 +336,27 @@ print_result(double start)
 int
 main(int argc, char **argv)
 {
-	static struct link link[SESSIONS_MAX];
 	double start;
-	int sessions;
+	int total;
 
-	if (argc != 6) {
-		fputs("usage: load PORT SESSIONS SECONDS SIZE USERS\n", stderr);
+	if (argc != 6 && argc != 7) {
+		fputs("usage: load PORT SESSIONS SECONDS SIZE USERS [GAP]\n",
+			stderr);
 		return 2;
 	}
 	port = (int)strtol(argv[1], NULL, 10);
-	sessions = (int)strtol(argv[2], NULL, 10);
+	total = (int)strtol(argv[2], NULL, 10);
 	users = (int)strtol(argv[5], NULL, 10);
-	if (sessions < 1 || sessions > SESSIONS_MAX || users < 1)
+	if (total < 1 || total > SESSIONS_MAX || users < 1)
 		return 2;
 	signal(SIGPIPE, SIG_IGN);
 	make_body((size_t)strtol(argv[4], NULL, 10));
 	latency = calloc(LATENCIES_MAX, sizeof *latency);
 	poll_fd = epoll_create1(0);
+	gap = argc == 7 ? strtod(argv[6], NULL) / 1e3 : 0;
 	start = now();
 	end = start + strtod(argv[3], NULL);
-	for (int i = 0; i < sessions; i++)
-		if (!link_open(&link[i])) {
-			fputs("load: cannot connect\n", stderr);
-			return 1;
-		}
-	serve_all(sessions);
+	serve_all(total, start);
 	print_result(start);
 	return 0;
 }
