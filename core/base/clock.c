@@ -24,6 +24,12 @@ clock_mono(void)
 }
 
 int64_t
+clock_mono_rough(void)
+{
+	return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
+int64_t
 clock_wall(void)
 {
 	return read_clock(CLOCK_REALTIME);

@@ -15,7 +15,10 @@
 
 #define CLOCK_NEVER INT64_MAX
 
-int64_t clock_mono(void);	/* ms since some start */
+int64_t clock_mono(void);
+/* The same, up to one tick of the kernel (10 ms) behind; costs next to
+ * nothing. */
+int64_t clock_mono_rough(void);	/* ms since some start */
 int64_t clock_wall(void);	/* ms since 1970-01-01 UTC */
 
 /* RFC 5322 section 3.3, local zone: "Tue, 24 Nov 2026 12:00:00 +0000".

@@ -141,7 +141,7 @@ open_scene(struct scene *s, struct hooks *h, struct seat *seat,
 {
 	*s = (struct scene){.hooks = h, .seat = seat, .hook = hook,
 		.is_message = h->facts->message != NULL,
-		.deadline = clock_mono() + h->chain->timeout_ms};
+		.deadline = clock_mono_rough() + h->chain->timeout_ms};
 	s->call = (struct mr_call){.size = sizeof s->call,
 		.host = &plug_host, .config = seat->plugin->config,
 		.session = seat->session, .message = seat->message,
@@ -258,7 +258,7 @@ close_scene(struct scene *s, enum mr_verdict kind)
 {
 	struct seat *seat = s->seat;
 	struct verdict v = {.kind = kind, .by = seat->plugin->name};
-	int64_t late = clock_mono() - s->deadline;
+	int64_t late = clock_mono_rough() - s->deadline;
 
 	hooks_leave_breadcrumb(NULL, NULL, NULL);
 	if (seat->plugin->watched && watchdog_end())
