@@ -277,8 +277,11 @@ fill_secret_file(struct filling *f, const struct mr_setting *s,
 
 /* -------------------------------------------------------------- the whole */
 
+/* `where` is the table that gets the defaults: a plugin's may be wrong, and
+ * then its section says so. */
 static void
-fill_defaults(struct filling *f, const struct mr_setting *settings)
+fill_defaults(struct filling *f, const struct mr_setting *settings,
+	const struct conf_node *where)
 {
 	static const struct mr_list empty;
 	struct conf_report report;
@@ -286,7 +289,6 @@ fill_defaults(struct filling *f, const struct mr_setting *settings)
 	const struct mr_setting *s;
 	struct conf *c;
 	char line[1024];
-	bool good;
 
 	for (s = settings; s->name; s++) {
 		void *at = (char *)f->into + s->offset;
@@ -304,9 +306,13 @@ fill_defaults(struct filling *f, const struct mr_setting *settings)
 		c = conf_parse(str_from(line), "default", &report);
 		d.c = c;
 		d.report = &report;
-		good = conf_child(c->root, STR("x")) &&
-			fill_one(&d, s, conf_child(c->root, STR("x")));
-		assert(good && report.errors == 0);
+		if (!conf_child(c->root, STR("x")) || !fill_one(&d, s,
+			conf_child(c->root, STR("x"))) || report.errors) {
+			assert(where);	/* our own are right */
+			refuse(f, where, "the default of its setting `%s`, "
+				"%.100s, is no value for it: the module was "
+				"built wrong", s->name, s->fallback);
+		}
 		conf_report_free(&report);
 		conf_free(c);
 	}
@@ -411,7 +417,7 @@ conf_fill(const struct conf *c, const struct conf_node *table,
 	unsigned before = report->errors;
 	const struct conf_node *n;
 
-	fill_defaults(&f, settings);
+	fill_defaults(&f, settings, table);
 	for (n = table ? table->child : NULL; n; n = n->next)
 		if (n->type != CONF_TABLE || !allow_tables)
 			fill_key(&f, settings, table, n);
@@ -429,7 +435,7 @@ conf_fill_known(const struct conf *c, const struct conf_node *table,
 	bool is_file;
 
 	conf_report_init(&unseen);
-	fill_defaults(&f, settings);
+	fill_defaults(&f, settings, table);
 	for (n = table->child; n; n = n->next)
 		if (find_setting(settings, n->key, &is_file) && !is_file)
 			fill_key(&f, settings, table, n);
