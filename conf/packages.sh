@@ -12,6 +12,7 @@ TEST_PACKAGES="libcmocka-dev perl libnet-ssleay-perl curl swaks isync neomutt
 	opendkim opendkim-tools opendmarc dbconfig-no-thanks
 	spamass-milter spamassassin spamc spamd busybox-syslogd
 	clamav-daemon clamav-milter mimedefang python3-milter
+	python3-spf python3-yaml
 	bsdextrautils git xz-utils g++ clang
 	libclang-rt-14-dev"
 
