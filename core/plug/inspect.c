@@ -56,7 +56,8 @@ static const struct word may_words[] = {
 };
 
 static const struct word wants_words[] = {
-	{"refused", MR_WANT_REFUSED}, {NULL, 0},
+	{"refused", MR_WANT_REFUSED}, {"process", MR_WANT_PROCESS},
+	{NULL, 0},
 };
 
 /* ------------------------------------------------------------------ words */

@@ -49,28 +49,39 @@ section_text(struct arena *a, const char *name, const struct conf *c,
 	return text;
 }
 
-/* Did the master move it out, and can it be? Only filters can; it is looked
- * at without running it. */
+/* Can the module run elsewhere, which only filters can, and does it ask to?
+ * It is looked at without running it. */
 static bool
-is_moved(struct plugins *p, const char *name, const char *module)
+can_move(const char *module, bool *asks)
 {
 	struct inspect look;
 	struct arena scratch;
 	struct str file;
 	bool can;
-	size_t i;
 
-	for (i = 0; i < p->n_moved; i++)
-		if (!strcmp(p->moved[i], name))
-			break;
-	if (i == p->n_moved)
-		return false;
 	arena_init(&scratch);
 	can = file_read(module, INSPECT_MODULE_MOST, &scratch, &file,
 		NULL) == 0 && inspect_module(&look, module, file, &scratch,
 		NULL) == 0 && !strcmp(look.roles, "filter");
+	*asks = can && look.wants & MR_WANT_PROCESS;
 	arena_free(&scratch);
 	return can;
+}
+
+/* Did the master move it out, or does it ask for a process of its own and
+ * the admin has not said anything else? */
+static bool
+is_moved(const struct plugins *p, const char *name, const char *module,
+	bool is_said)
+{
+	bool asks, moved = false;
+	size_t i;
+
+	for (i = 0; i < p->n_moved; i++)
+		moved |= !strcmp(p->moved[i], name);
+	if (is_said && !moved)
+		return false;
+	return can_move(module, &asks) && (moved || asks);
 }
 
 /* Does it run elsewhere? Then the plan for it. */
@@ -86,7 +97,8 @@ plan_isolation(struct plugins *p, const struct plugin *one,
 	if (!p->isolates)
 		return NULL;
 	plugin_isolation(c, section, &p->arena, &held);
-	if (held.isolate == ISOLATE_NONE && is_moved(p, name, one->module))
+	if (held.isolate == ISOLATE_NONE && is_moved(p, name, one->module,
+		conf_find(section, "isolate") != NULL))
 		held.isolate = ISOLATE_PROCESS;
 	if (held.isolate == ISOLATE_NONE)
 		return NULL;

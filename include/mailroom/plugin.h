@@ -302,6 +302,9 @@ struct mr_host {
 /* wants */
 #define MR_WANT_REFUSED 0x01u	/* rcpt also for recipients the core refuses;
 				   the verdict is then ignored */
+#define MR_WANT_PROCESS 0x02u	/* its own process, unless the admin has said how
+				   it is isolated: code of others that may
+				   crash or leak */
 
 /* Role: look at mail on its way in. NULL hooks cost nothing. */
 struct mr_filter {
