@@ -4,7 +4,7 @@
 BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config
 	libssl-dev libsqlite3-dev libjansson-dev libunbound-dev libcrypt-dev
 	libidn2-dev libunistring-dev libseccomp-dev libmilter-dev libpam0g-dev
-	dns-root-data"
+	libopendkim-dev dns-root-data"
 RUN_PACKAGES="openssl python3 ca-certificates"
 # clients and filters of the wire tests, clang for libFuzzer
 TEST_PACKAGES="libcmocka-dev perl libnet-ssleay-perl curl swaks isync neomutt
@@ -12,7 +12,7 @@ TEST_PACKAGES="libcmocka-dev perl libnet-ssleay-perl curl swaks isync neomutt
 	opendkim opendkim-tools opendmarc dbconfig-no-thanks
 	spamass-milter spamassassin spamc spamd busybox-syslogd
 	clamav-daemon clamav-milter mimedefang python3-milter
-	python3-spf python3-yaml
+	python3-spf python3-yaml python3-dkim python3-nacl
 	bsdextrautils git xz-utils g++ clang
 	libclang-rt-14-dev"
 
