@@ -99,6 +99,16 @@ cli_print_json(json_t *j)
 }
 
 void
+cli_beside(const char *program, char *out, size_t size)
+{
+	ssize_t n = readlink("/proc/self/exe", out, size - 1);
+	size_t folder = str_rfind(str_of(out, n < 0 ? 0 : (size_t)n), '/') +
+		1;
+
+	snprintf(out + folder, size - folder, "%s", program);
+}
+
+void
 cli_size(uint64_t bytes, char out[32])
 {
 	static const char *const unit[] = {"B", "kB", "MB", "GB", "TB"};

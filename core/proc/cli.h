@@ -31,7 +31,8 @@ struct cli_verb {
 extern const struct cli_verb cli_account_verbs[], cli_queue_verbs[],
 	cli_config_verbs[], cli_server_verbs[], cli_milter_verbs[],
 	cli_plugin_verbs[], cli_plugin_new_verbs[], cli_explain_verbs[],
-	cli_probe_verbs[], cli_filter_verbs[], cli_dkim_verbs[];	/* end: group NULL */
+	cli_probe_verbs[], cli_filter_verbs[], cli_dkim_verbs[],
+	cli_record_verbs[];	/* end: group NULL */
 
 /* Reads the configuration; prints its errors. 0 or 1. */
 int cli_need_config(struct cli *c);
@@ -45,6 +46,8 @@ int cli_fail_store(const char *what, int code, const struct mr_error *me);
 int cli_usage(const struct cli *c, const char *why);
 /* Prints and frees. Returns 0. */
 int cli_print_json(json_t *j);
+/* The path of another program of ours, which lies beside this one. */
+void cli_beside(const char *program, char *out, size_t size);
 /* "1.2 MB", "3 d 4 h ago": out holds 32 bytes. */
 void cli_size(uint64_t bytes, char out[32]);
 void cli_when(int64_t wall_ms, char out[32]);

@@ -2,7 +2,7 @@
  * cli_explain.c - mailroom explain and mailroom plugin test: a message goes
  * through the real session and chain, and nothing is kept.
  */
-#include "proc/cli.h"
+#include "proc/cli_dry.h"
 
 #include <limits.h>
 
@@ -327,13 +327,12 @@ run_explain(struct cli *c, int argc, char **argv)
 
 /* -------------------------------------------------------------- plugin test */
 
-/* A configuration of this one plugin; --set KEY=VALUE are its settings, with
- * values as they stand in the file. */
+/* A configuration of this one filter, as the section of its kind; --set
+ * KEY=VALUE are its settings, with values as they stand in the file. */
 static struct config *
-make_config(const struct dry_args *a, const char *folder,
+make_config(const struct dry_args *a, const char *folder, const char *section,
 	struct conf_report *report)
 {
-	char path[PATH_MAX];
 	struct config *c;
 	struct buf b;
 	size_t i;
@@ -343,9 +342,7 @@ make_config(const struct dry_args *a, const char *folder,
 		"[smtp]\nreverse_dns = false\ncheck_sender = false\n"
 		"relay_networks = [\"0.0.0.0/0\", \"::/0\"]\n"
 		"[dns]\nservers = [\"127.0.0.1:9\"]\n"
-		"[chain]\nrelay = [\"test\"]\n"
-		"[plugin.test]\nmodule = '%s'\n", folder,
-		realpath(a->plain[0], path) ? path : a->plain[0]);
+		"[chain]\nrelay = [\"test\"]\n%s\n", folder, section);
 	for (i = 0; i < a->n_set; i++)
 		buf_addf(&b, "%s\n", a->set[i]);
 	c = config_parse(buf_str(&b), "test", report);
@@ -355,14 +352,14 @@ make_config(const struct dry_args *a, const char *folder,
 
 static bool
 open_test(struct cli *c, const struct dry_args *a, const char *folder,
-	struct house *h)
+	const char *section, struct house *h)
 {
 	struct conf_report report;
 	struct err e = {0};
 	bool ok;
 
 	conf_report_init(&report);
-	c->config = make_config(a, folder, &report);
+	c->config = make_config(a, folder, section, &report);
 	plugins_init(&c->plugins);
 	ok = !report.errors && config_load_plugins(c->config, ROLE_CLI,
 		&c->plugins, &report) && chains_make(c->config, &c->plugins,
@@ -427,10 +424,29 @@ test_files(struct cli *c, struct dry_args *a, struct house *h)
 	return code;
 }
 
+static void
+fill_in(struct dry_args *a)
+{
+	if (!a->from)
+		a->from = "sender@example.net";
+	if (!a->n_to)
+		a->to[a->n_to++] = "recipient@example.org";
+}
+
+static const char *
+plugin_section(const char *module, char out[PATH_MAX + 40])
+{
+	char path[PATH_MAX];
+
+	snprintf(out, PATH_MAX + 40, "[plugin.test]\nmodule = '%s'",
+		realpath(module, path) ? path : module);
+	return out;
+}
+
 static int
 plugin_test(struct cli *c, int argc, char **argv)
 {
-	char folder[] = "/tmp/mailroom-test.XXXXXX";
+	char folder[] = "/tmp/mailroom-test.XXXXXX", section[PATH_MAX + 40];
 	struct house house = {.hostname = NULL};
 	struct dry_args a;
 	struct err e = {0};
@@ -440,20 +456,51 @@ plugin_test(struct cli *c, int argc, char **argv)
 		return code;
 	if (a.n_plain < 2)
 		return cli_usage(c, "a module and a message are needed");
-	if (!a.from)
-		a.from = "sender@example.net";
-	if (!a.n_to)
-		a.to[a.n_to++] = "recipient@example.org";
+	fill_in(&a);
 	if (!mkdtemp(folder)) {
 		err_sys(&e, "%s", folder);
 		return cli_fail("plugin test", &e);
 	}
 	log_open(2, LOG_INFO, false, "test");
-	code = open_test(c, &a, folder, &house) ?
-		test_files(c, &a, &house) : 1;
+	code = open_test(c, &a, folder, plugin_section(a.plain[0], section),
+		&house) ? test_files(c, &a, &house) : 1;
 	plugins_close(&c->plugins);
 	dns_free(house.dns);
 	rmdir(folder);
+	return code;
+}
+
+int
+cli_dry_milter(struct cli *c, int argc, char **argv, const char *socket,
+	const char *folder)
+{
+	struct house house = {.hostname = NULL};
+	char section[400];
+	struct smtp_dry d;
+	struct dry_args a;
+	struct err e = {0};
+	json_t *run = NULL;
+	int code = take_args(c, argc, argv, &a);
+
+	if (code)
+		return code;
+	if (a.n_plain != 1)
+		return cli_usage(c, "one message is needed");
+	fill_in(&a);
+	log_open(2, LOG_WARN, false, "record");
+	snprintf(section, sizeof section, "[milter.test]\nsocket = "
+		"\"unix:%s\"\non_failure = \"accept\"", socket);
+	if (!open_test(c, &a, folder, section, &house))
+		return 1;
+	d = (struct smtp_dry){.house = &house, .helo = a.helo, .login = "",
+		.listener = pick_listener(c->config, false),
+		.sender = a.from, .rcpt = a.to, .n_rcpt = a.n_to};
+	if (parse_peer(a.ip, &d.peer, &e) < 0 || run_one(&d, a.plain[0],
+		&run, &e) < 0)
+		code = cli_fail("record", &e);
+	json_decref(run);
+	plugins_close(&c->plugins);
+	dns_free(house.dns);
 	return code;
 }
 

@@ -7,28 +7,17 @@
 #include <errno.h>
 #include <limits.h>
 
-/* The folder of the running program, with its last slash. */
-static size_t
-own_folder(char path[PATH_MAX])
-{
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-
-	if (n < 0)
-		n = 0;
-	return str_rfind(str_of(path, (size_t)n), '/') + 1;
-}
-
 static int
 milter_serve(struct cli *c, int argc, char **argv)
 {
 	const char *args[16] = {"mailroom-milter", "--plugin"};
-	char path[PATH_MAX + 32];
-	size_t n = own_folder(path), used = 2;
+	char path[PATH_MAX];
+	size_t used = 2;
 	bool named = false;
 	struct err e = {0};
 	int i;
 
-	snprintf(path + n, sizeof path - n, "%s", args[0]);
+	cli_beside(args[0], path, sizeof path);
 	for (i = 0; i < argc && used < 12; i++) {
 		named |= !strcmp(argv[i], "--name");
 		args[used++] = argv[i];

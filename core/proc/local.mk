@@ -9,6 +9,7 @@ libcore_a_SOURCES += \
 	core/proc/isolate.c core/proc/isolate.h \
 	core/proc/keeper.c core/proc/keeper.h \
 	core/proc/master.c core/proc/master.h \
+	core/proc/milter_text.c core/proc/milter_text.h \
 	core/proc/plugin_host.c core/proc/plugin_host.h \
 	core/proc/priv.c core/proc/priv.h \
 	core/proc/sandbox.c core/proc/sandbox.h \
@@ -25,6 +26,9 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/cli_plugin_new.c core/proc/cli_explain.c core/proc/cli_probe.c \
 	core/proc/cli_filter.c core/proc/cli_dkim.c \
 	core/proc/dkim_key.c core/proc/dkim_key.h \
+	core/proc/cli_record.c core/proc/cli_dry.h \
+	core/proc/milter_proxy.c core/proc/milter_proxy.h \
+	core/proc/milter_replay.c core/proc/milter_replay.h \
 	core/proc/explain.c core/proc/explain.h
 mailroom_LDADD = $(CORE_LIBS)
 mailroom_LDFLAGS = $(AM_LDFLAGS) $(MFAPI_LDFLAGS)
