@@ -1,11 +1,20 @@
 /*
- * cli_dry.h - one message through a session that nobody holds, with one
- * filter only.
+ * cli_dry.h - messages through sessions that nobody holds.
  */
 #ifndef PROC_CLI_DRY_H
 #define PROC_CLI_DRY_H
 
 #include "proc/cli.h"
+#include "serve/serve.h"
+
+/* The house as the server would be, with its user and its chains. false: said
+ * why. The caller frees h->dns. */
+bool cli_dry_open(struct cli *c, struct house *h);
+/* A client at this address. */
+int cli_dry_peer(const char *ip, struct sock_addr *out, struct err *e);
+/* Where strangers come in, or those with a login. */
+const struct listener *cli_dry_listener(const struct config *c,
+	bool has_login);
 
 /* FILE.eml [--from S] [--to R] [--ip A] [--helo H] through the milter at the
  * unix socket. folder: an empty one, for the data of a server. 0 however the

@@ -77,8 +77,8 @@ take_args(struct cli *c, int argc, char **argv, struct dry_args *a)
 	return 0;
 }
 
-static int
-parse_peer(const char *ip, struct sock_addr *out, struct err *e)
+int
+cli_dry_peer(const char *ip, struct sock_addr *out, struct err *e)
 {
 	char text[80];
 
@@ -103,8 +103,8 @@ run_one(struct smtp_dry *d, const char *file, json_t **out, struct err *e)
 
 /* ---------------------------------------------------------------- the house */
 
-static const struct listener *
-pick_listener(const struct config *c, bool has_login)
+const struct listener *
+cli_dry_listener(const struct config *c, bool has_login)
 {
 	static const struct listener strangers = {.name = "explain",
 		.protocol = SERVE_SMTP};
@@ -174,9 +174,8 @@ open_dns(struct house *h, const struct config *c, struct err *e)
 
 /* ------------------------------------------------------------------ explain */
 
-/* As the server would be, with its user. false: said. */
-static bool
-open_house(struct cli *c, struct house *h)
+bool
+cli_dry_open(struct cli *c, struct house *h)
 {
 	struct conf_report report;
 	struct err e = {0};
@@ -303,15 +302,15 @@ run_explain(struct cli *c, int argc, char **argv)
 	if (!a.from || !a.n_to || a.n_plain != 1 || a.n_set)
 		return cli_usage(c, "one file, --from and --to are needed");
 	log_open(2, LOG_WARN, false, role_name(ROLE_CLI));
-	if (!open_house(c, &house))
+	if (!cli_dry_open(c, &house))
 		return 1;
-	d.listener = pick_listener(c->config, *a.login);
+	d.listener = cli_dry_listener(c->config, *a.login);
 	d.helo = a.helo;
 	d.login = a.login;
 	d.sender = a.from;
 	d.rcpt = a.to;
 	d.n_rcpt = a.n_to;
-	if (parse_peer(a.ip, &d.peer, &e) < 0 ||
+	if (cli_dry_peer(a.ip, &d.peer, &e) < 0 ||
 		run_one(&d, a.plain[0], &run, &e) < 0) {
 		dns_free(house.dns);
 		return cli_fail("explain", &e);
@@ -404,14 +403,14 @@ static int
 test_files(struct cli *c, struct dry_args *a, struct house *h)
 {
 	struct smtp_dry d = {.house = h, .helo = a->helo, .login = "",
-		.listener = pick_listener(c->config, false),
+		.listener = cli_dry_listener(c->config, false),
 		.sender = a->from, .rcpt = a->to, .n_rcpt = a->n_to};
 	json_t *all = json_object();
 	struct err e = {0};
 	int code = 0;
 	size_t i;
 
-	if (parse_peer(a->ip, &d.peer, &e) < 0) {
+	if (cli_dry_peer(a->ip, &d.peer, &e) < 0) {
 		json_decref(all);
 		return cli_fail("plugin test", &e);
 	}
@@ -493,9 +492,9 @@ cli_dry_milter(struct cli *c, int argc, char **argv, const char *socket,
 	if (!open_test(c, &a, folder, section, &house))
 		return 1;
 	d = (struct smtp_dry){.house = &house, .helo = a.helo, .login = "",
-		.listener = pick_listener(c->config, false),
+		.listener = cli_dry_listener(c->config, false),
 		.sender = a.from, .rcpt = a.to, .n_rcpt = a.n_to};
-	if (parse_peer(a.ip, &d.peer, &e) < 0 || run_one(&d, a.plain[0],
+	if (cli_dry_peer(a.ip, &d.peer, &e) < 0 || run_one(&d, a.plain[0],
 		&run, &e) < 0)
 		code = cli_fail("record", &e);
 	json_decref(run);
