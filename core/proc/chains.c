@@ -187,6 +187,18 @@ make_chain(struct making *k)
 }
 
 bool
+chains_make_local(struct config *c, const struct plugins *p,
+	struct chain *out, struct conf_report *report)
+{
+	struct making k = {.c = c, .plugins = p, .report = report,
+		.direction = CHAIN_LOCAL, .chain = out};
+	unsigned before = report->errors;
+
+	make_chain(&k);
+	return report->errors == before;
+}
+
+bool
 chains_make(struct config *c, const struct plugins *p,
 	struct chain out[CHAINS], struct conf_report *report)
 {

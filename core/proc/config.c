@@ -114,7 +114,8 @@ static const struct mr_setting chain_table[] = {
 	{"submission", MR_LIST, 0, AT(chain_settings, submission), "[]", 0, 0,
 		NULL, "Filters and milters for mail of our own accounts."},
 	{"local", MR_LIST, 0, AT(chain_settings, local), "[]", 0, 0, NULL,
-		"Filters and milters for mail of programs on this machine."},
+		"Filters and milters for mail that the server writes itself, "
+		"such as reports of failed delivery."},
 	{"relay", MR_LIST, 0, AT(chain_settings, relay), "[]", 0, 0, NULL,
 		"Filters and milters for mail from [smtp] relay_networks. "
 		"Left out: as inbound."},
@@ -352,6 +353,9 @@ is_for_role(const struct config *c, enum role r, struct str name)
 		is_listed(&c->chain.local, name) ||
 		is_listed(&c->chain.relay, name);
 
+	/* Reports are the runner's. */
+	if (r == ROLE_RUNNER && is_listed(&c->chain.local, name))
+		return true;
 	/* What delivers is needed by the runner alone. */
 	if (!chained && config_is_transport(c, name))
 		return r == ROLE_CLI || r == ROLE_RUNNER;
@@ -376,7 +380,8 @@ config_load_plugins(const struct config *c, enum role r, struct plugins *out,
 		for (at = 0; all && (n = conf_next(all, &at, &key));) {
 			if (!is_for_role(c, r, key))
 				continue;
-			if (kind[i].builtin && r != ROLE_SMTP && r != ROLE_CLI)
+			if (kind[i].builtin && r != ROLE_SMTP && r != ROLE_CLI &&
+				!is_listed(&c->chain.local, key))
 				continue;
 			plugins_add(out, arena_cstr(&out->arena, key),
 				c->server.plugin_dir, kind[i].builtin, c->doc,

@@ -104,6 +104,9 @@ load_plugins(struct worker_life *w, struct err *e)
 	ok = config_load_plugins(c, w->args.role, &w->plugins, &report);
 	if (ok && w->args.role == ROLE_SMTP)
 		ok = chains_make(c, &w->plugins, w->house.chain, &report);
+	else if (ok && w->args.role == ROLE_RUNNER)
+		ok = chains_make_local(c, &w->plugins,
+			&w->house.chain[CHAIN_LOCAL], &report);
 	if (report.text.len)
 		fputs(buf_c(&report.text), stderr);
 	conf_report_free(&report);
@@ -253,8 +256,11 @@ open_queue(struct worker_life *w, struct err *e)
 		.plugins = &w->plugins, .store = w->house.store,
 		.dns = w->house.dns, .routes = &w->config->routes,
 		.data = w->config->server.data,
+		.local = &w->house.chain[CHAIN_LOCAL],
 		.owner = w->owner, .orphans = w->args.orphans,
 		.suspects = w->args.suspects};
+	if (q->local->n)
+		watchdog_start((unsigned)q->settings->concurrency);
 	w->queue = queue_start(q, e);
 	if (!w->queue)
 		return -1;
@@ -312,12 +318,12 @@ start_up(struct worker_life *w, struct err *e)
 		return -1;
 	if (observe_start(&w->plugins, role_name(w->args.role), e) < 0)
 		return -1;
-	if (w->args.role == ROLE_RUNNER)
-		return open_queue(w, e);
 	w->house.services = (struct services){.dns = w->house.dns,
 		.store = &w->house.store};
 	for (d = 0; d < CHAINS; d++)
 		w->house.chain[d].services = &w->house.services;
+	if (w->args.role == ROLE_RUNNER)
+		return open_queue(w, e);
 	if (open_park(w, e) < 0)
 		return -1;
 	return open_listeners(w, e);

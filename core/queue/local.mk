@@ -4,6 +4,7 @@ libcore_a_SOURCES += \
 	core/queue/client.c core/queue/client.h \
 	core/queue/deliver.c core/queue/deliver.h \
 	core/queue/hosts.c core/queue/hosts.h \
+	core/queue/local.c core/queue/local.h \
 	core/queue/nexthop.c core/queue/nexthop.h \
 	core/queue/queue.c core/queue/queue.h \
 	core/queue/retire.c core/queue/retire.h \

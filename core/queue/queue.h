@@ -35,6 +35,8 @@ struct queue_settings {		/* [queue] */
 };
 extern const struct mr_setting queue_settings_table[];
 
+struct chain;
+
 struct queue_house {		/* all borrowed */
 	const struct queue_settings *settings;
 	const char *hostname;
@@ -43,6 +45,7 @@ struct queue_house {		/* all borrowed */
 	struct dns *dns;
 	const struct nexthops *routes;
 	const char *data;	/* spool folder for reports */
+	const struct chain *local;	/* what reports pass */
 	const char *owner;	/* name of our leases, "HOST/PID:" */
 	const char *orphans;	/* owners with these prefixes, a blank
 				   between, are dead: their leases go back at

@@ -18,6 +18,7 @@
 #include "plug/observe.h"
 #include "plug/route.h"
 #include "queue/bounce.h"
+#include "queue/local.h"
 #include "queue/sched.h"
 #include "queue/submit.h"
 
@@ -298,6 +299,46 @@ place_report(const struct queue_house *h, struct group *g, struct mr_commit *c)
 	return (int)c->n_place;
 }
 
+/* Held: it waits in the queue, for whomever it was. */
+static void
+hold_report(const struct queue_house *h, struct group *g, struct mr_commit *c,
+	const struct local_mail *m)
+{
+	struct mr_placement *p = c->place;
+	int64_t now = clock_wall();
+	struct addr to;
+
+	*p = (struct mr_placement){.kind = MR_PLACE_QUEUE, .sender = "",
+		.rcpt = m->rcpt, .next_hop = "", .held = 1,
+		.reason = arena_printf(&g->arena, "%s: %.*s", m->by,
+			STR_ARGS(m->reason)),
+		.next_ms = now, .expire_ms = now + h->settings->lifetime};
+	if (addr_parse(str_from(m->rcpt), &to))
+		p->next_hop = addr_domain_ascii(&g->arena, to.domain).at;
+	c->n_place = 1;
+}
+
+/* The report as the chain `local` leaves it. false: a filter dropped it. */
+static bool
+filter_report(const struct queue_house *h, struct group *g,
+	struct mr_commit *c, struct str *text)
+{
+	struct local_mail m = {.hostname = h->hostname, .data = h->data,
+		.trace = c->trace, .rcpt = arena_cstr(&g->arena, g->sender),
+		.text = *text};
+	enum local_answer answer = local_filter(h->local, &m, &g->arena);
+
+	*text = m.text;
+	if (answer == LOCAL_HOLD)
+		hold_report(h, g, c, &m);
+	if (answer != LOCAL_SEND)
+		log_info("queue.report", LOG_S("message", g->trace),
+			LOG_S("report", c->trace), LOG_S("result",
+			answer == LOCAL_HOLD ? "held" : "dropped"),
+			LOG_S("filter", m.by), LOG_STR("text", m.reason));
+	return answer != LOCAL_DROP;
+}
+
 static int
 settle_remote(const struct queue_house *h, struct group *g, struct err *e)
 {
@@ -330,9 +371,11 @@ settle_remote(const struct queue_house *h, struct group *g, struct err *e)
 		enc_random_word(id, 14);
 		c.trace = id;
 		text = write_report(h, g, fate, of, n);
+		if (!filter_report(h, g, &c, &text))
+			placed = 0;
 		piece.mem = text.at;
 		piece.length = text.len;
-		if (submit_describe(&c, &piece, 1, &g->arena, e) < 0)
+		if (placed && submit_describe(&c, &piece, 1, &g->arena, e) < 0)
 			return -1;
 	}
 	if (n && store_result(h->store.op->queue_settle(h->store.self, fate, n,
