@@ -106,6 +106,9 @@ cli_beside(const char *program, char *out, size_t size)
 		1;
 
 	snprintf(out + folder, size - folder, "%s", program);
+	/* Installed, the server itself is in sbin. */
+	if (access(out, F_OK) < 0)
+		snprintf(out + folder, size - folder, "../sbin/%s", program);
 }
 
 void

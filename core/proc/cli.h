@@ -32,7 +32,8 @@ extern const struct cli_verb cli_account_verbs[], cli_queue_verbs[],
 	cli_config_verbs[], cli_server_verbs[], cli_milter_verbs[],
 	cli_plugin_verbs[], cli_plugin_new_verbs[], cli_explain_verbs[],
 	cli_probe_verbs[], cli_filter_verbs[], cli_dkim_verbs[],
-	cli_record_verbs[], cli_backtest_verbs[];	/* end: group NULL */
+	cli_record_verbs[], cli_backtest_verbs[],
+	cli_plugin_run_verbs[];	/* end: group NULL */
 
 /* Reads the configuration; prints its errors. 0 or 1. */
 int cli_need_config(struct cli *c);

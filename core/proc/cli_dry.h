@@ -22,4 +22,9 @@ const struct listener *cli_dry_listener(const struct config *c,
 int cli_dry_milter(struct cli *c, int argc, char **argv, const char *socket,
 	const char *folder);
 
+/* plugin test, with the plugin built from `source` (a file, or a folder with
+ * one of its name) and the sanitizers on. Status 99: they found something. */
+int cli_test_sanitized(struct cli *c, const char *source, int argc,
+	char **argv);
+
 #endif

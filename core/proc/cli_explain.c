@@ -26,6 +26,7 @@ struct dry_args {
 	size_t n_set;
 	const char *plain[FILES_MOST];
 	size_t n_plain;
+	bool sanitized;		/* --asan */
 };
 
 /* An option's value is put here; one with `n` may come several times. */
@@ -64,6 +65,10 @@ take_args(struct cli *c, int argc, char **argv, struct dry_args *a)
 	*a = (struct dry_args){.login = "", .ip = "192.0.2.1",
 		.helo = "client.example.net"};
 	for (i = 0; i < argc; i++) {
+		if (!strcmp(argv[i], "--asan")) {
+			a->sanitized = true;
+			continue;
+		}
 		if (strncmp(argv[i], "--", 2)) {
 			if (a->n_plain < FILES_MOST)
 				a->plain[a->n_plain++] = argv[i];
@@ -386,6 +391,11 @@ test_file(struct cli *c, struct smtp_dry *d, const char *file, json_t *all)
 	json_t *run;
 	int code;
 
+	/* Said before: the plugin may end us. */
+	if (!c->json) {
+		printf("== %s\n", file);
+		fflush(stdout);
+	}
 	if (run_one(d, file, &run, &e) < 0)
 		return cli_fail("plugin test", &e);
 	code = json_is_true(json_object_get(run, "accepted")) ? 0 : 1;
@@ -393,7 +403,6 @@ test_file(struct cli *c, struct smtp_dry *d, const char *file, json_t *all)
 		json_object_set_new(all, file, run);
 		return code;
 	}
-	printf("== %s\n", file);
 	explain_print(run);
 	json_decref(run);
 	return code;
@@ -455,6 +464,8 @@ plugin_test(struct cli *c, int argc, char **argv)
 		return code;
 	if (a.n_plain < 2)
 		return cli_usage(c, "a module and a message are needed");
+	if (a.sanitized)
+		return cli_test_sanitized(c, a.plain[0], argc, argv);
 	fill_in(&a);
 	if (!mkdtemp(folder)) {
 		err_sys(&e, "%s", folder);
@@ -509,6 +520,7 @@ const struct cli_verb cli_explain_verbs[] = {
 		"what would become of a message, and why; nothing is kept"},
 	{"plugin", "test", 2, 512, plugin_test,
 		"FILE.so [--set KEY=VALUE] [--from S] [--to R] FILE.eml...",
-		"runs a plugin over messages, without a server"},
+		"runs a plugin over messages, without a server; --asan and "
+		"its source: with sanitizers"},
 	{NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
