@@ -4,6 +4,8 @@
  */
 #include "plug/hooks.h"
 
+#include <stdatomic.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "plug/scene.h"
@@ -273,6 +275,9 @@ close_scene(struct scene *s, enum mr_verdict kind)
 	}
 	if (v.kind == MR_DONE)
 		leave_out(s->hooks, seat);
+	if (v.kind == MR_TEMPFAIL)
+		atomic_fetch_add_explicit(&seat->plugin->failures, 1,
+			memory_order_relaxed);
 	if (v.kind == MR_TEMPFAIL || v.kind == MR_REJECT ||
 		v.kind == MR_HANGUP) {
 		v.reply = reply_of(s, v.kind);
@@ -392,6 +397,8 @@ hooks_mail(struct hooks *h)
 	f->results_end = &f->results;
 	for (i = 0; i < h->chain->n; i++) {
 		h->seat[i].done_message = false;
+		atomic_fetch_add_explicit(&h->seat[i].plugin->messages, 1,
+			memory_order_relaxed);
 		h->seat[i].message = arena_alloc(f->message_arena,
 			h->seat[i].plugin->desc->message_size);
 	}

@@ -28,23 +28,27 @@ keep(struct plugins *p, struct plugin *one)
 /* The section as text of its own: a plugin's process is shown no other's
  * settings. */
 static struct str
-section_text(struct arena *a, const char *name, const struct conf *c,
-	const struct conf_node *section)
+section_text(struct plugins *p, const struct plugin *one,
+	const struct conf *c, const struct conf_node *section)
 {
+	bool is_kept = p->kept && str_starts(str_from(one->module), p->kept);
 	const struct conf_node *n;
 	struct buf b;
 	struct str key, text;
 	size_t at = 0;
 
 	buf_init(&b, BUF_NO_CAP);
-	buf_addf(&b, "[plugin.\"%s\"]\n", name);
+	buf_addf(&b, "[plugin.\"%s\"]\n", one->name);
+	if (is_kept)
+		buf_addf(&b, "module = '%s'\n", one->module);
 	while ((n = conf_next(section, &at, &key)))
-		if (conf_type_of(n) != CONF_TABLE) {
+		if (conf_type_of(n) != CONF_TABLE && !(is_kept &&
+			str_is(key, "module"))) {
 			buf_addf(&b, "\"%.*s\" = ", STR_ARGS(key));
 			buf_addstr(&b, conf_raw(c, n));
 			buf_addc(&b, '\n');
 		}
-	text = arena_str(a, buf_str(&b));
+	text = arena_str(&p->arena, buf_str(&b));
 	buf_free(&b);
 	return text;
 }
@@ -104,7 +108,7 @@ plan_isolation(struct plugins *p, const struct plugin *one,
 		return NULL;
 	plan = arena_alloc(&p->arena, sizeof *plan);
 	*plan = (struct remote_plan){.name = name, .isolation = held,
-		.section = section_text(&p->arena, name, c, section),
+		.section = section_text(p, one, c, section),
 		.file = arena_cstr(&p->arena, str_from(conf_file(c))),
 		.plugin_dir = arena_cstr(&p->arena, str_from(plugin_dir))};
 	return plan;
@@ -134,6 +138,18 @@ add_remote(struct plugins *p, struct plugin *one,
 	return r != NULL;
 }
 
+/* Where the module is: as it was when it was kept, or as it is now. */
+static const char *
+module_path(struct plugins *p, const char *name, const char *plugin_dir,
+	const struct conf *c, const struct conf_node *section)
+{
+	const char *kept = p->kept ? arena_printf(&p->arena, "%s/%s.so",
+		p->kept, name) : NULL;
+
+	return kept && access(kept, R_OK) == 0 ? kept : plugin_path(
+		&p->arena, name, plugin_dir, c, section);
+}
+
 bool
 plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 	const struct mr_plugin *builtin, const struct conf *c,
@@ -157,7 +173,7 @@ plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 	one->is_open_ended = builtin;
 	plugin_place(one, c, section, &p->arena);
 	if (!builtin) {
-		one->module = plugin_path(&p->arena, name, plugin_dir, c, section);
+		one->module = module_path(p, name, plugin_dir, c, section);
 		plan = plan_isolation(p, one, plugin_dir, c, section);
 		if (plan)
 			return add_remote(p, one, plan, c, section, report);

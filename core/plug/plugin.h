@@ -31,6 +31,9 @@ struct plugin {
 	struct mr_list listeners;	/* it is for these alone; none: all */
 	bool watched;		/* by the watchdog; what is built in bounds its
 				   own waiting */
+	/* As a filter: messages that began, and steps that it put off or could
+	 * not be asked about. */
+	_Atomic uint64_t messages, failures;
 };
 
 struct plugins {
@@ -40,6 +43,9 @@ struct plugins {
 	/* Those that run in their own process whatever their section says. */
 	const char *const *moved;
 	size_t n_moved;
+	/* Folder of modules, NAME.so, that go before those the sections name;
+	 * NULL: none. */
+	const char *kept;
 	struct plugin **item;
 	size_t n;
 };

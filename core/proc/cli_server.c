@@ -83,6 +83,11 @@ print_status(const json_t *s)
 		(long long)json_integer_value(json_object_get(s, "pid")),
 		(long long)json_integer_value(
 			json_object_get(s, "generation")));
+	if (json_integer_value(json_object_get(s, "rolled_back_from")))
+		printf("it went back from generation %lld: %s\n",
+			(long long)json_integer_value(json_object_get(s,
+			"rolled_back_from")), json_string_value(
+			json_object_get(s, "rolled_back_why")));
 	print_workers(json_object_get(s, "workers"));
 	print_plugins(json_object_get(s, "plugins"));
 	cli_size((uint64_t)json_integer_value(json_object_get(s, "bytes")),

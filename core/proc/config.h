@@ -48,6 +48,7 @@ struct workers_settings {	/* [workers] */
 	int64_t drain_timeout;
 	int64_t restart_first, restart_most;
 	int64_t crash_limit, crash_window;
+	int64_t probation;
 	bool confine;
 	struct mr_list writable;
 };

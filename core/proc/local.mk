@@ -12,6 +12,7 @@ libcore_a_SOURCES += \
 	core/proc/milter_text.c core/proc/milter_text.h \
 	core/proc/plugin_host.c core/proc/plugin_host.h \
 	core/proc/priv.c core/proc/priv.h \
+	core/proc/probation.c core/proc/probation.h \
 	core/proc/sandbox.c core/proc/sandbox.h \
 	core/proc/spawn.c core/proc/spawn.h \
 	core/proc/team.c core/proc/team.h \

@@ -45,7 +45,8 @@ struct master {
 	struct team *current;	/* serves */
 	struct team *next;	/* is being started by a reload, or NULL */
 	struct team *old;	/* they end; newest first */
-	bool wants_reload;
+	bool wants_reload, rolls_back;
+	struct probation probation;
 	struct bound bound;
 	struct keeper keeper;	/* filters that we run, of all generations */
 	struct isolate_ledger isolate;	/* plugins that crash, over all generations */
@@ -57,34 +58,39 @@ struct master {
 /* ------------------------------------------------------------ starting */
 
 static struct team *
-read_team(struct master *m, struct err *e)
+make_team(struct master *m, struct str text, struct err *e)
 {
 	struct conf_report report;
 	struct team *t = NULL;
 	struct config *c;
-	struct arena a;
-	struct str text;
 
-	arena_init(&a);
 	conf_report_init(&report);
-	if (config_read(m->config_file, &a, &text, e) < 0)
-		goto out;
 	c = config_parse(text, m->config_file, &report);
 	if (report.text.len)
 		fputs(buf_c(&report.text), stderr);
-	if (report.errors) {
-		config_free(c);
+	if (report.errors)
 		err_set(e, ERR_CONFIG, "%s has %u error%s", m->config_file,
 			report.errors, report.errors == 1 ? "" : "s");
-		goto out;
-	}
-	t = team_new(++m->generation, c, text, e);
+	else
+		t = team_new(++m->generation, c, text, e);
 	if (t)
 		t->isolate = &m->isolate;
 	else
 		config_free(c);
-out:
 	conf_report_free(&report);
+	return t;
+}
+
+static struct team *
+read_team(struct master *m, struct err *e)
+{
+	struct team *t = NULL;
+	struct arena a;
+	struct str text;
+
+	arena_init(&a);
+	if (config_read(m->config_file, &a, &text, e) == 0)
+		t = make_team(m, text, e);
 	arena_free(&a);
 	return t;
 }
@@ -329,6 +335,10 @@ start_up(struct master *m, struct err *e)
 		bind_all(m, e) < 0 || open_control(m, e) < 0 ||
 		write_pid(m, e) < 0)
 		return -1;
+	probation_clean(m->current->config);
+	probation_keep_modules(m->current->config, m->generation,
+		&m->current->modules);
+	m->current->probation = &m->probation;
 	m->signals = open_signals();
 	if (m->signals < 0)
 		return err_sys(e, "signalfd");
@@ -365,25 +375,67 @@ can_reload(const struct master *m)
 	return !m->next && !m->stopping && n < OLD_MOST;
 }
 
+/* The team that is to take over begins to start. */
 static void
-reload(struct master *m)
+begin_next(struct master *m, struct team *t, struct err *e)
 {
-	struct err e = {0};
-
-	m->wants_reload = false;
-	m->next = read_team(m, &e);
-	if (m->next && bound_take(&m->bound, m->next->config, &e) < 0) {
+	m->next = t;
+	if (m->next && bound_take(&m->bound, m->next->config, e) < 0) {
 		bound_trim(&m->bound, m->current->config);
 		team_free(m->next);
 		m->next = NULL;
 	}
 	if (!m->next) {
-		log_error("master.reload", LOG_S("error", e.text),
+		log_error("master.reload", LOG_S("error", e->text),
 			LOG_S("kept", "the configuration in use"));
 		return;
 	}
 	log_info("master.reload", LOG_N("generation", m->next->generation));
 	team_start(m->next, &m->bound, false);
+}
+
+static void
+reload(struct master *m)
+{
+	struct err e = {0};
+	struct team *t = read_team(m, &e);
+
+	m->wants_reload = m->rolls_back = false;
+	if (t)
+		probation_keep_modules(t->config, t->generation,
+			&t->modules);
+	begin_next(m, t, &e);
+}
+
+/* The generation before comes back, from what was kept of it. */
+static void
+roll_back(struct master *m)
+{
+	struct probation *p = &m->probation;
+	struct err e = {0};
+	struct team *t = NULL;
+	struct arena a;
+	struct str text;
+
+	log_error("master.rollback", LOG_S("plugin", p->plugin),
+		LOG_S("reason", p->why),
+		LOG_N("generation", m->current->generation),
+		LOG_N("back_to", p->generation));
+	p->rolled_back_from = m->current->generation;
+	snprintf(p->rolled_back_why, sizeof p->rolled_back_why, "%s: %s",
+		p->plugin, p->why);
+	arena_init(&a);
+	if (team_config_text(p->config_fd, &a, &text, &e) == 0)
+		t = make_team(m, text, &e);
+	arena_free(&a);
+	if (t) {
+		t->modules = p->modules;
+		t->uses_kept = true;
+		p->modules.folder[0] = '\0';
+	}
+	probation_end(p);
+	m->rolls_back = true;
+	begin_next(m, t, &e);
 }
 
 static void
@@ -405,6 +457,13 @@ switch_over(struct master *m)
 	m->current = m->next;
 	m->next = NULL;
 	set_log(m->current->config);
+	before->probation = NULL;
+	m->current->probation = &m->probation;
+	/* What came back was proved before. */
+	if (m->rolls_back)
+		probation_end(&m->probation);
+	else
+		probation_begin(&m->probation, before, m->current);
 	retire(m, before);
 	bound_trim(&m->bound, m->current->config);
 	log_info("master.reloaded",
@@ -521,14 +580,16 @@ answer(void *arg, const char *verb)
 	struct master *m = arg;
 
 	if (!strcmp(verb, "status"))
-		return json_pack("{s:i, s:i, s:b, s:I, s:o, s:o, s:o}",
-			"pid", (int)getpid(),
+		return json_pack("{s:i, s:i, s:b, s:I, s:o, s:o, s:o, s:i, "
+			"s:s}", "pid", (int)getpid(),
 			"generation", (int)m->current->generation,
 			"ready", team_is_ready(m->current) && !m->stopping,
 			"uptime_ms", (json_int_t)(clock_mono() - m->started),
 			"workers", describe_team(m->current),
 			"plugins", describe_plugins(&m->isolate),
-			"milters", keeper_describe(&m->keeper));
+			"milters", keeper_describe(&m->keeper),
+			"rolled_back_from", (int)m->probation.rolled_back_from,
+			"rolled_back_why", m->probation.rolled_back_why);
 	if (!strcmp(verb, "reload")) {
 		unsigned before = m->generation;
 
@@ -609,6 +670,8 @@ wait_ms(const struct master *m)
 
 	if (keeper_next(&m->keeper) < when)
 		when = keeper_next(&m->keeper);
+	if (m->probation.until && m->probation.until < when)
+		when = m->probation.until;
 
 	for (t = m->old; t; t = t->older)
 		if (t->deadline < when)
@@ -651,6 +714,10 @@ take_time(struct master *m)
 		team_start(m->current, &m->bound, false);
 	end_old(m, now);
 	keep_filters(m);
+	if (m->probation.is_due && can_reload(m))
+		roll_back(m);
+	else if (m->probation.until && now >= m->probation.until)
+		probation_end(&m->probation);
 	if (m->wants_reload && can_reload(m))
 		reload(m);
 	if (m->stopping && now >= m->stop_deadline) {
@@ -709,6 +776,7 @@ clean_up(struct master *m)
 	}
 	team_free(m->next);
 	team_free(m->current);
+	probation_free(&m->probation);
 }
 
 int
@@ -718,6 +786,7 @@ master_run(const char *config_file, bool foreground)
 		.control = -1, .lock = -1, .ready_pipe = -1};
 	struct err e = {0};
 
+	probation_init(&m.probation);
 	umask(077);
 	m.started = clock_mono();
 	if (!foreground && become_daemon(&m) < 0) {

@@ -73,6 +73,10 @@ make_args(const struct spawn *s, struct arena *a)
 		argv[n++] = "--suspects";
 		argv[n++] = arena_cstr(a, str_from(s->suspects));
 	}
+	if (s->modules) {
+		argv[n++] = "--modules";
+		argv[n++] = arena_cstr(a, str_from(s->modules));
+	}
 	for (i = 0; s->isolate && i < s->isolate->n; i++)
 		if (s->isolate->plugin[i].is_moved) {
 			argv[n++] = "--isolate";
@@ -165,6 +169,8 @@ spawn_read_args(int argc, char **argv, struct spawn_args *out, struct err *e)
 			out->orphans = value;
 		else if (!strcmp(key, "--suspects"))
 			out->suspects = value;
+		else if (!strcmp(key, "--modules"))
+			out->modules = value;
 		else if (!strcmp(key, "--isolate") &&
 			out->n_moved < ISOLATE_NAMES)
 			out->moved[out->n_moved++] = value;

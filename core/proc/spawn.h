@@ -36,6 +36,7 @@ struct spawn {
 				   return, a blank between */
 	const char *suspects;	/* runner: messages to put off once, likewise */
 	const struct isolate_ledger *isolate;	/* plugins moved out; or NULL */
+	const char *modules;	/* folder to load plugins from, or NULL */
 };
 
 /* A memory file with the text. */
@@ -51,7 +52,7 @@ struct spawn_args {
 	int config_fd, control_fd;
 	struct spawn_listen listen[256];
 	size_t n_listen;
-	const char *orphans, *suspects;
+	const char *orphans, *suspects, *modules;
 	const char *moved[ISOLATE_NAMES];
 	size_t n_moved;
 };

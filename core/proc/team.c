@@ -12,7 +12,10 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <sys/stat.h>
+
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "proc/spawn.h"
 
@@ -66,6 +69,19 @@ team_new(unsigned generation, struct config *c, struct str text, struct err *e)
 	return t;
 }
 
+int
+team_config_text(int fd, struct arena *a, struct str *out, struct err *e)
+{
+	struct stat st;
+	char *text;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, "configuration of a generation");
+	text = arena_alloc(a, (size_t)st.st_size + 1);
+	*out = str_of(text, (size_t)st.st_size);
+	return file_pread_all(fd, text, out->len, 0, e);
+}
+
 /* The sockets that a worker of this role serves. */
 static size_t
 pick_sockets(const struct team *t, enum role r, const struct bound *b,
@@ -93,7 +109,8 @@ start_one(struct team *t, struct worker *w, const struct bound *b)
 	struct spawn_listen listen[256];
 	struct spawn s = {.role = w->role, .generation = t->generation,
 		.config_file = t->config->file, .config_fd = t->config_fd,
-		.listen = listen, .isolate = t->isolate};
+		.listen = listen, .isolate = t->isolate,
+		.modules = t->uses_kept ? t->modules.folder : NULL};
 	struct err e = {0};
 
 	s.n_listen = pick_sockets(t, w->role, b, listen, 256);
@@ -178,7 +195,9 @@ hear_words(const struct team *t, struct worker *w, struct str words)
 
 	if (str_is(str_cut(&rest, ' '), "suspect"))
 		note_suspect(w, rest);
-	else if (t->isolate)
+	else if (t->probation)
+		probation_heard(t->probation, words);
+	if (t->isolate)
 		isolate_heard(t->isolate, words, set->crash_limit,
 			set->crash_window);
 }
@@ -358,6 +377,8 @@ team_free(struct team *t)
 	for (i = 0; i < t->n; i++)
 		close_control(&t->worker[i]);
 	close(t->config_fd);
+	if (*t->modules.folder)
+		probation_drop_modules(t->modules.folder);
 	config_free(t->config);
 	free(t->worker);
 	free(t);

@@ -15,6 +15,7 @@
 #include "proc/bound.h"
 #include "proc/config.h"
 #include "proc/isolate.h"
+#include "proc/probation.h"
 
 struct worker {			/* a place in the team and who fills it */
 	enum role role;
@@ -41,12 +42,18 @@ struct team {
 	bool was_ready;		/* all of them were, once */
 	bool draining;		/* nobody is started again */
 	int64_t deadline;	/* then who is left is killed, clock_mono */
+	struct kept_modules modules;
+	bool uses_kept;		/* workers load them from there */
+	struct probation *probation;	/* hears what workers say; or NULL */
 	struct isolate_ledger *isolate;	/* the master's; NULL: none is kept */
 	struct team *older;	/* the master's list of those that drain */
 };
 
 /* Takes the configuration. Starts nothing yet. NULL with e. */
 struct team *team_new(unsigned generation, struct config *c, struct str text,
+	struct err *e);
+/* The text that a config_fd holds, in the arena. */
+int team_config_text(int fd, struct arena *a, struct str *out,
 	struct err *e);
 /* Starts all whose time has come. first: a fresh master, no runner of this
  * machine holds leases any more. */

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -36,6 +37,7 @@
 #define EXIT_CONFIG 78
 #define LAST_MS 3000	/* for those who stayed until they were told to go */
 #define LOOK_MS 200
+#define RATE_MS 1000		/* between words of how filters do */
 
 struct worker_life {
 	struct spawn_args args;
@@ -99,6 +101,7 @@ load_plugins(struct worker_life *w, struct err *e)
 	w->plugins.isolates = true;
 	w->plugins.moved = w->args.moved;
 	w->plugins.n_moved = w->args.n_moved;
+	w->plugins.kept = w->args.modules;
 	watched_control = w->args.control_fd;
 	remote_watch(tell_master);
 	ok = config_load_plugins(c, w->args.role, &w->plugins, &report);
@@ -329,6 +332,29 @@ start_up(struct worker_life *w, struct err *e)
 	return open_listeners(w, e);
 }
 
+/* How the filters do, for the master, which watches over new generations. */
+static void
+tell_rates(struct worker_life *w)
+{
+	char text[128];
+	size_t i;
+
+	for (i = 0; i < w->plugins.n; i++) {
+		struct plugin *p = w->plugins.item[i];
+		uint64_t messages = atomic_exchange(&p->messages, 0);
+		uint64_t failures = atomic_exchange(&p->failures, 0);
+
+		if (!messages && !failures)
+			continue;
+		snprintf(text, sizeof text, "rate %.64s %llu %llu", p->name,
+			(unsigned long long)messages,
+			(unsigned long long)failures);
+		if (send(w->args.control_fd, text, strlen(text),
+			MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+			return;		/* it is busy, or gone */
+	}
+}
+
 enum word { WORD_NONE, WORD_RETIRE, WORD_DRAIN, WORD_GONE };
 
 /* The master's next word, waiting at most ms (-1: for ever). */
@@ -428,8 +454,9 @@ worker_main(int argc, char **argv)
 	}
 	if (send(w.args.control_fd, "ready", 5, MSG_NOSIGNAL) < 0)
 		return 1;
-	while ((word = hear_master(&w, -1)) == WORD_NONE)
-		;
+	while ((word = hear_master(&w, w.args.role == ROLE_SMTP ? RATE_MS :
+		-1)) == WORD_NONE)
+		tell_rates(&w);
 	finish(&w, word);
 	return 0;
 }
