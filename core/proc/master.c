@@ -12,15 +12,11 @@
 #include "proc/master.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -29,13 +25,13 @@
 #include "net/sock.h"
 #include "proc/bound.h"
 #include "proc/ctl.h"
+#include "proc/daemon.h"
 #include "proc/keeper.h"
 #include "proc/priv.h"
 #include "proc/spawn.h"
 #include "proc/team.h"
 
 #define OLD_MOST 8	/* teams that end at once */
-#define LOCK_MS 10000	/* for workers to end whose master was killed */
 #define BIND_MS 1000
 #define GRACE_MS 5000	/* for workers to say good-bye after drain_timeout */
 
@@ -50,7 +46,7 @@ struct master {
 	struct bound bound;
 	struct keeper keeper;	/* filters that we run, of all generations */
 	struct isolate_ledger isolate;	/* plugins that crash, over all generations */
-	int signals, control, lock, ready_pipe;
+	int signals, control, ready_pipe;
 	bool stopping, failed;
 	int64_t stop_deadline, started;
 };
@@ -93,54 +89,6 @@ read_team(struct master *m, struct err *e)
 		t = make_team(m, text, e);
 	arena_free(&a);
 	return t;
-}
-
-/* Only a master listens there. */
-static bool
-answers(const char *control_socket)
-{
-	struct sock_addr a;
-	char name[256];
-	int fd = -1;
-
-	snprintf(name, sizeof name, "unix:%s", control_socket);
-	if (sock_parse(str_from(name), &a, NULL) == 0)
-		fd = sock_connect(&a, NULL, clock_mono() + 1000, NULL);
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
-
-/* One master for each data folder. The kernel drops the lock when we and our
- * workers have died, however we die, so a stale file never blocks a start.
- * Workers that outlive a killed master are waited for: their sockets are in
- * use and their runner holds leases. */
-static int
-take_lock(struct master *m, struct err *e)
-{
-	const struct server_settings *s = &m->current->config->server;
-	int64_t end = clock_mono() + LOCK_MS;
-	char path[4096];
-	int fd;
-
-	if (file_mkdirs(s->data, 0700, e) < 0)
-		return err_wrap(e, "data folder");
-	snprintf(path, sizeof path, "%s/master.lock", s->data);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_sys(e, "%s", path);
-	m->lock = fcntl(fd, F_DUPFD, SPAWN_LOCK_FD);
-	close(fd);
-	if (m->lock != SPAWN_LOCK_FD)
-		return err_set(e, ERR_SYS, "descriptor %d is not free",
-			SPAWN_LOCK_FD);
-	while (flock(m->lock, LOCK_EX | LOCK_NB) < 0) {
-		if (answers(s->control_socket) || clock_mono() > end)
-			return err_set(e, ERR_EXISTS,
-				"a server is already running on %s", s->data);
-		poll(NULL, 0, 20);
-	}
-	return 0;
 }
 
 /* Workers own the data folder; we only make it. */
@@ -205,63 +153,6 @@ open_signals(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-/* The parent waits for a byte that says "ready" and ends with 0; end of file
- * means that we failed, and our messages were seen. */
-static int
-become_daemon(struct master *m)
-{
-	int fd[2];
-	char byte;
-	pid_t pid;
-
-	if (pipe2(fd, O_CLOEXEC) < 0)
-		return -1;
-	pid = fork();
-	if (pid < 0)
-		return -1;
-	if (pid > 0) {
-		close(fd[1]);
-		_exit(read(fd[0], &byte, 1) == 1 ? 0 : 1);
-	}
-	close(fd[0]);
-	setsid();
-	m->ready_pipe = fd[1];
-	fd[0] = open("/dev/null", O_RDWR);
-	if (fd[0] >= 0) {
-		dup2(fd[0], 0);
-		dup2(fd[0], 1);
-		close(fd[0]);
-	}
-	return 0;
-}
-
-/* sd_notify(3) without the library: a datagram to $NOTIFY_SOCKET. */
-static void
-notify_systemd(const char *text)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	size_t n;
-	int fd;
-
-	if (!path || (*path != '/' && *path != '@'))
-		return;
-	n = strlen(path);
-	if (n >= sizeof sa.sun_path)
-		return;
-	memcpy(sa.sun_path, path, n);
-	if (*path == '@')
-		sa.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (sendto(fd, text, strlen(text), MSG_NOSIGNAL,
-		(struct sockaddr *)&sa,
-		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
-		log_warn("master.notify", LOG_S("error", strerror(errno)));
-	close(fd);
 }
 
 static void
@@ -331,7 +222,7 @@ start_up(struct master *m, struct err *e)
 	if (m->current->config->n_listener == 0)
 		return err_set(e, ERR_CONFIG, "%s has no [listen.NAME] "
 			"section: nothing to serve", m->config_file);
-	if (take_lock(m, e) < 0 || give_data(m->current->config, e) < 0 ||
+	if (daemon_lock(&m->current->config->server, e) < 0 || give_data(m->current->config, e) < 0 ||
 		bind_all(m, e) < 0 || open_control(m, e) < 0 ||
 		write_pid(m, e) < 0)
 		return -1;
@@ -354,7 +245,7 @@ announce_ready(struct master *m)
 {
 	log_info("master.ready", LOG_N("workers", m->current->n),
 		LOG_N("after_ms", clock_mono() - m->started));
-	notify_systemd("READY=1");
+	daemon_notify("READY=1");
 	if (m->ready_pipe >= 0) {
 		if (write(m->ready_pipe, "\n", 1) < 0)
 			log_warn("master.ready", LOG_S("error",
@@ -493,7 +384,7 @@ stop(struct master *m)
 	if (m->stopping)
 		return;
 	log_info("master.stop", LOG_N("workers", m->current->n));
-	notify_systemd("STOPPING=1");
+	daemon_notify("STOPPING=1");
 	m->stopping = true;
 	m->stop_deadline = clock_mono() + GRACE_MS +
 		m->current->config->workers.drain_timeout;
@@ -783,13 +674,13 @@ int
 master_run(const char *config_file, bool foreground)
 {
 	struct master m = {.config_file = config_file, .signals = -1,
-		.control = -1, .lock = -1, .ready_pipe = -1};
+		.control = -1, .ready_pipe = -1};
 	struct err e = {0};
 
 	probation_init(&m.probation);
 	umask(077);
 	m.started = clock_mono();
-	if (!foreground && become_daemon(&m) < 0) {
+	if (!foreground && daemon_become(&m.ready_pipe) < 0) {
 		perror("mailroomd: fork");
 		return 1;
 	}
