@@ -226,6 +226,15 @@ plugins_close(struct plugins *p)
 	}
 }
 
+void
+plugins_free(struct plugins *p)
+{
+	plugins_close(p);
+	free(p->item);
+	arena_free(&p->arena);
+	*p = (struct plugins){.n = 0};
+}
+
 struct plugin *
 plugins_find(const struct plugins *p, const char *name)
 {

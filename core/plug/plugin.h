@@ -96,6 +96,8 @@ bool plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 int plugins_open(struct plugins *p, const char *role, const char *data,
 	const char *hostname, struct err *e);
 void plugins_close(struct plugins *p);
+/* Closes them and forgets them; modules stay loaded. */
+void plugins_free(struct plugins *p);
 struct plugin *plugins_find(const struct plugins *p, const char *name);
 /* Keys of each [plugin.NAME] beside the plugin's own; the first two are also
  * [milter.NAME]'s. */

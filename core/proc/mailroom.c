@@ -101,7 +101,7 @@ main(int argc, char **argv)
 		return cli_usage(&c, argc < c.verb->least ?
 			"something is missing" : "too many arguments");
 	code = c.verb->run(&c, argc, argv);
-	plugins_close(&c.plugins);
+	plugins_free(&c.plugins);
 	config_free(c.config);
 	return code;
 }
