@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * dmarc - does the domain that a reader sees stand behind the message? (RFC
+ * 9989)
+ *
+ * It judges by what spf and dkim found, which stand before it in the chain: a
+ * message passes if one of them passed for a domain of the author's
+ * organization. If none did, the domain's policy says what becomes of it, and
+ * the admin whether that is followed. A message without one author domain is
+ * nobody's: no policy speaks for it.
+ */
+#include "dmarc.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* As the choices of the settings stand. */
+enum reject { REJECT_FOLLOW, REJECT_HOLD, REJECT_IGNORE };
+enum quarantine { QUARANTINE_HOLD, QUARANTINE_IGNORE };
+
+struct config {
+	int64_t reject, quarantine;
+	struct mr_list trusted;
+};
+
+static const struct mr_setting settings[] = {
+	{"reject", MR_CHOICE, 0, offsetof(struct config, reject),
+		"\"follow\"", 0, 0, "follow|hold|ignore", "What a policy of "
+		"reject does: refuse; hold the message for the admin; "
+		"nothing but a result."},
+	{"quarantine", MR_CHOICE, 0, offsetof(struct config, quarantine),
+		"\"ignore\"", 0, 0, "hold|ignore", "What a policy of "
+		"quarantine does: hold the message for the admin; nothing "
+		"but a result, which mail programs and later filters see."},
+	{"trusted", MR_LIST, 0, offsetof(struct config, trusted), "[]", 0, 0,
+		NULL, "Author domains whose policy is not followed, for "
+		"instance one whose mail comes by lists that change it."},
+	MR_SETTINGS_END,
+};
+
+/* What is decided of a message. */
+struct judgement {
+	char domain[NAME_MOST + 1];
+	const char *result, *reason;
+	enum policy policy;	/* that applies */
+};
+
+static void
+ask_host(void *arg, const char *name, uint32_t type,
+	struct mr_dns_answer *out)
+{
+	struct mr_call *call = arg;
+
+	call->host->dns(call, name, type, out);
+}
+
+static bool
+is_word(struct mr_str s, const char *word)
+{
+	return s.len == strlen(word) && !strncasecmp(s.at, word, s.len);
+}
+
+/* From the one From field. */
+static enum author
+find_author(struct mr_call *call, char out[NAME_MOST + 1])
+{
+	enum author found = AUTHOR_NONE;
+	struct mr_header h;
+	size_t i, n = 0;
+
+	for (i = 0; call->host->header(call, i, &h) == 0; i++)
+		if (is_word(h.name, "From")) {
+			found = author_domain(h.value, out);
+			n++;
+		}
+	return n > 1 ? AUTHOR_MANY : found;
+}
+
+/* --------------------------------------------------------------- alignment */
+
+/* "smtp.mailfrom=a@b header.d=c" */
+static bool
+find_prop(const char *props, const char *name, char *out, size_t size)
+{
+	size_t n = strlen(name), len;
+
+	for (; props; props = strchr(props, ' ')) {
+		props += *props == ' ';
+		if (strncmp(props, name, n) || props[n] != '=')
+			continue;
+		len = strcspn(props + n + 1, " ");
+		if (len >= size)
+			return false;
+		memcpy(out, props + n + 1, len);
+		out[len] = '\0';
+		return true;
+	}
+	return false;
+}
+
+static const char *
+organization_of(const struct tree *t, const char *domain)
+{
+	return t->has_organization ? t->organization : domain;
+}
+
+static bool
+is_aligned(const struct resolver *r, const struct tree *author,
+	const char *domain, const char *other, bool strict)
+{
+	struct tree t;
+
+	if (!strcmp(domain, other))
+		return true;
+	if (strict)
+		return false;
+	walk(r, other, &t);
+	return !t.failed && !strcmp(organization_of(author, domain),
+		organization_of(&t, other));
+}
+
+static bool
+passes(struct mr_call *call, const struct resolver *r, const struct tree *t,
+	const char *domain, const struct record *policy)
+{
+	struct mr_result got = {.size = sizeof got};
+	char value[1024], other[NAME_MOST + 1];
+	const char *at;
+	size_t i;
+
+	for (i = 0; call->host->result(call, i, &got) == 0; i++) {
+		bool is_spf = !strcmp(got.method, "spf");
+
+		if (strcmp(got.value, "pass") || !got.props ||
+			(!is_spf && strcmp(got.method, "dkim")))
+			continue;
+		/* The HELO name counts only in place of a null sender. */
+		if (!find_prop(got.props, is_spf ? "smtp.mailfrom" :
+			"header.d", value, sizeof value) && !(is_spf &&
+			!*mr_fact(call, MR_FACT_SENDER) && find_prop(
+			got.props, "smtp.helo", value, sizeof value)))
+			continue;
+		at = strrchr(value, '@');
+		if (author_ascii(at ? at + 1 : value, other) && is_aligned(r,
+			t, domain, other, is_spf ? policy->strict_spf :
+			policy->strict_dkim))
+			return true;
+	}
+	return false;
+}
+
+/* ----------------------------------------------------------------- policy */
+
+static bool
+does_not_exist(const struct resolver *r, const char *domain)
+{
+	struct mr_dns_answer got = {.size = sizeof got};
+
+	r->dns(r->arg, domain, MR_DNS_A, &got);
+	return got.status == MR_DNS_NXDOMAIN;
+}
+
+static enum policy
+choose(const struct resolver *r, const struct tree *t, const char *domain)
+{
+	const struct record *o = &t->of_organization;
+	enum policy p;
+
+	if (t->has_own)
+		p = t->own.p;
+	else if (o->np && does_not_exist(r, domain))
+		p = o->np;
+	else if (!strcmp(t->organization, domain) && o->psd != PSD_YES)
+		p = o->p;
+	else
+		p = o->sp ? o->sp : o->p;
+	/* A domain that tests asks for one step less. */
+	if ((t->has_own ? t->own.testing : o->testing) && p > POLICY_NONE)
+		p = (enum policy)(p - 1);
+	return p;
+}
+
+static void
+judge(struct mr_call *call, struct judgement *j)
+{
+	struct resolver r = {ask_host, call};
+	enum author author = find_author(call, j->domain);
+	struct tree t;
+
+	*j->domain = author == AUTHOR_ONE ? *j->domain : '\0';
+	j->policy = POLICY_NONE;
+	j->reason = NULL;
+	if (author != AUTHOR_ONE) {
+		j->result = author == AUTHOR_NONE ? "none" : "permerror";
+		j->reason = author == AUTHOR_NONE ? "no author" :
+			"more than one author domain";
+		return;
+	}
+	walk(&r, j->domain, &t);
+	if (t.failed) {
+		j->result = "temperror";
+		j->reason = "DNS does not answer";
+	} else if (!t.has_own && !t.has_organization_record) {
+		j->result = "none";
+	} else if (passes(call, &r, &t, j->domain, t.has_own ? &t.own :
+		&t.of_organization)) {
+		j->result = "pass";
+	} else {
+		j->result = "fail";
+		j->policy = choose(&r, &t, j->domain);
+	}
+}
+
+static void
+note(struct mr_call *call, const struct judgement *j)
+{
+	char props[400];
+	struct mr_result r = {.size = sizeof r, .method = "dmarc",
+		.value = j->result, .reason = j->reason, .props = props};
+
+	snprintf(props, sizeof props, "%s%s%s%s", *j->domain ?
+		"header.from=" : "", j->domain, strcmp(j->result, "fail") ?
+		"" : " policy.dmarc=", strcmp(j->result, "fail") ? "" :
+		policy_name(j->policy));
+	if (!*props)
+		r.props = NULL;
+	call->host->result_add(call, &r);
+}
+
+static bool
+is_trusted(const struct config *c, const char *domain)
+{
+	size_t i;
+
+	for (i = 0; i < c->trusted.n; i++)
+		if (!strcasecmp(c->trusted.item[i], domain))
+			return true;
+	return false;
+}
+
+static enum mr_verdict
+hold(struct mr_call *call, const struct judgement *j)
+{
+	char text[400];
+
+	snprintf(text, sizeof text, "DMARC: the policy of %s is %s",
+		j->domain, policy_name(j->policy));
+	mr_say(call, 250, NULL, text);
+	return MR_QUARANTINE;
+}
+
+static enum mr_verdict
+follow(struct mr_call *call, const struct judgement *j)
+{
+	const struct config *c = call->config;
+	char text[400];
+
+	if (is_trusted(c, j->domain))
+		return MR_PASS;
+	if (j->policy == POLICY_QUARANTINE)
+		return c->quarantine == QUARANTINE_HOLD ? hold(call, j) : MR_PASS;
+	if (j->policy != POLICY_REJECT || c->reject == REJECT_IGNORE)
+		return MR_PASS;
+	if (c->reject == REJECT_HOLD)
+		return hold(call, j);
+	snprintf(text, sizeof text, "DMARC: neither SPF nor DKIM shows that "
+		"this is from %s, whose policy is to refuse it", j->domain);
+	mr_say(call, 550, "5.7.1", text);
+	return MR_REJECT;
+}
+
+/* Mail of our own accounts and of this machine's programs. */
+static bool
+is_ours(struct mr_call *call)
+{
+	const char *address = mr_fact(call, MR_FACT_PEER_ADDRESS);
+
+	return *mr_fact(call, MR_FACT_AUTH_LOGIN) || !*address ||
+		!strncmp(address, "127.", 4) || !strcmp(address, "::1");
+}
+
+static enum mr_verdict
+on_message(struct mr_call *call)
+{
+	struct judgement j;
+
+	if (is_ours(call))
+		return MR_PASS;
+	judge(call, &j);
+	note(call, &j);
+	return follow(call, &j);
+}
+
+static const struct mr_filter filter = {
+	.size = sizeof filter, .needs = MR_NEEDS_HEADERS | MR_NEEDS_RESULTS,
+	.may = MR_MAY_RESULTS, .message = on_message,
+};
+
+MR_PLUGIN = {
+	MR_PLUGIN_HEAD, .name = "dmarc", .version = "1.0",
+	.summary = "follows the policy of the author's domain",
+	.settings = settings, .config_size = sizeof(struct config),
+	.filter = &filter,
+};

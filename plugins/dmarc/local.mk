@@ -1,0 +1,7 @@
+# plugins/dmarc
+plugin_PROGRAMS += plugins/dmarc/dmarc.so
+plugins_dmarc_dmarc_so_SOURCES = plugins/dmarc/dmarc.c plugins/dmarc/dmarc.h \
+	plugins/dmarc/record.c plugins/dmarc/walk.c plugins/dmarc/author.c
+plugins_dmarc_dmarc_so_CFLAGS = $(PLUGIN_CFLAGS) $(IDN2_CFLAGS)
+plugins_dmarc_dmarc_so_LDFLAGS = $(PLUGIN_LDFLAGS)
+plugins_dmarc_dmarc_so_LDADD = $(IDN2_LIBS)
