@@ -1,6 +1,8 @@
 """outsider - clients from addresses of the world, by XCLIENT, and who served
 them. The server needs smtp.xclient_networks = ["127.0.0.1"]."""
 import os
+import threading
+import time
 
 
 def connect(s, address, name="[UNAVAILABLE]"):
@@ -48,3 +50,28 @@ def server_of(s, c):
             if inode and link == "socket:[%s]" % inode[0]:
                 return pid
     return None
+
+
+def send_many(send, messages, senders, pause=0):
+    """send(number) for each number, by so many threads: {number: what it
+    returned}. Who did not hear 250 waits so long before it goes on."""
+    codes = {}
+    numbers = iter(range(messages))
+    lock = threading.Lock()
+
+    def work():
+        while True:
+            with lock:
+                n = next(numbers, None)
+            if n is None:
+                return
+            codes[n] = send(n)
+            if codes[n] != 250:
+                time.sleep(pause)
+
+    threads = [threading.Thread(target=work) for _ in range(senders)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return codes

@@ -14,6 +14,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)) + "/../lib")
 import tap
 from filters import ClamAV, OpenDKIM, need
+from outsider import send_many
 from server import BUILD, Server, wait_for
 from wire import stuff
 
@@ -179,25 +180,9 @@ def send(s, number):
 
 def test_storm(s, storm):
     """1000 messages"""
-    codes = {}
-    numbers = iter(range(MESSAGES))
-    lock = threading.Lock()
-
-    def work():
-        while True:
-            with lock:
-                n = next(numbers, None)
-            if n is None:
-                return
-            codes[n] = send(s, n)
-            if codes[n] != 250:
-                time.sleep(.1)      # so that not all fall into one gap
-    threads = [threading.Thread(target=work) for _ in range(SENDERS)]
     storm.start()
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    # with a pause, so that not all fall into one gap
+    codes = send_many(lambda n: send(s, n), MESSAGES, SENDERS, .1)
     storm.over.set()
     storm.join()
     heard = {c: list(codes.values()).count(c) for c in set(codes.values())}

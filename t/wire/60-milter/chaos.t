@@ -12,6 +12,7 @@ import time
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import tap
 from milter import CONTINUE, Milter, Vanish, add_header
+from outsider import send_many
 from server import Server
 from wire import stuff
 
@@ -104,23 +105,8 @@ def send(s, number):
 
 def test_chaos(s, chaos):
     """1000 messages"""
-    codes = {}
-    numbers = iter(range(MESSAGES))
-    lock = threading.Lock()
-
-    def work():
-        while True:
-            with lock:
-                n = next(numbers, None)
-            if n is None:
-                return
-            codes[n] = send(s, n)
     pid = s.worker("smtp")
-    threads = [threading.Thread(target=work) for _ in range(SENDERS)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    codes = send_many(lambda n: send(s, n), MESSAGES, SENDERS)
     print("# seed %d, %r" % (SEED, chaos.done))
     tap.eq(s.worker("smtp"), pid, "a worker died")
     tap.ok(set(codes.values()) <= {250, 451}, set(codes.values()))

@@ -4,9 +4,8 @@
 import sys
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import tap
-from fakedns import FakeDNS
+from house import DnsHouse
 from outsider import ask, connect, deliver
-from server import Server
 
 V6 = ".".join(reversed("20010db8000000000000000000000001"))
 ZONE = {
@@ -24,31 +23,13 @@ ZONE = {
 MESSAGE = b"From: a@elsewhere.test\r\nSubject: x\r\n\r\nx\r\n"
 
 
-class House:
-    def __enter__(self):
-        self.dns = FakeDNS(ZONE).__enter__()
-        self.server = Server({
-            "smtp": {"xclient_networks": ["127.0.0.1"]},
-            "dns": {"servers": [self.dns.address], "timeout": "2s"},
-        }, start=False).__enter__()
-        s = self.server
-        s.extra["plugin.dnsbl"] = {
-            "module": s.plugin("dnsbl"),
-            "lists": ["hard.test=2", "soft.test", "other.test=1"]}
-        s.chain = ["dnsbl"]
-        s.write_config()
-        s.start()
-        return self
+class House(DnsHouse):
+    zone = ZONE
 
-    def __exit__(self, *exc):
-        self.server.__exit__(*exc)
-        self.dns.__exit__(*exc)
-
-    def log_mark(self):
-        self.server.log_mark()
-
-    def log_tail(self):
-        return self.server.log_tail()
+    def settle(self):
+        self.configure(
+            {"inbound": ["dnsbl"], "submission": ["dnsbl"]},
+            dnsbl={"lists": ["hard.test=2", "soft.test", "other.test=1"]})
 
 
 def answers(h, address, code, words=""):

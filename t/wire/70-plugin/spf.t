@@ -4,9 +4,8 @@
 import sys
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import tap
-from fakedns import FakeDNS
+from house import DnsHouse
 from outsider import connect, deliver
-from server import Server
 
 ZONE = {
     "plain.test TXT": ["v=spf1 ip4:192.0.2.1 -all exp=why.plain.test"],
@@ -22,33 +21,12 @@ ZONE = {
 }
 
 
-class House:
-    def __enter__(self):
-        self.dns = FakeDNS(ZONE).__enter__()
-        self.server = Server({
-            "smtp": {"xclient_networks": ["127.0.0.1"]},
-            "dns": {"servers": [self.dns.address], "timeout": "2s"},
-        }, start=False).__enter__()
-        self.configure()
-        return self
+class House(DnsHouse):
+    zone = ZONE
 
     def configure(self, **settings):
-        s = self.server
-        s.stop()
-        s.extra["plugin.spf"] = {"module": s.plugin("spf"), **settings}
-        s.extra["chain"] = {"inbound": ["spf"], "submission": []}
-        s.write_config()
-        s.start()
-
-    def __exit__(self, *exc):
-        self.server.__exit__(*exc)
-        self.dns.__exit__(*exc)
-
-    def log_mark(self):
-        self.server.log_mark()
-
-    def log_tail(self):
-        return self.server.log_tail()
+        super().configure({"inbound": ["spf"], "submission": []},
+                          spf=settings)
 
 
 def mail(h, address, sender, helo="client.test"):

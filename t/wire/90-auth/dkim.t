@@ -11,9 +11,8 @@ import sys
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import dkim
 import tap
-from fakedns import FakeDNS
-from outsider import connect, deliver
-from server import Server
+from house import DnsHouse
+from outsider import deliver
 
 TEXT = (b"From: Alice <alice@example.test>\r\nTo: bob@example.test\r\n"
         b"Subject: signed\r\nDate: Wed, 25 Nov 2026 08:00:00 +0000\r\n"
@@ -38,28 +37,18 @@ def make_key(folder, kind, bits=2048):
         kind, base64.b64encode(public).decode())
 
 
-class House:
-    def __enter__(self):
-        self.zone = {}
-        self.dns = FakeDNS(self.zone).__enter__()
-        self.zone = self.dns.zone
-        self.server = Server({
-            "smtp": {"xclient_networks": ["127.0.0.1"]},
-            "dns": {"servers": [self.dns.address], "timeout": "2s"},
-        }, start=False).__enter__()
+class House(DnsHouse):
+    def settle(self):
         s = self.server
+        self.zone = self.dns.zone
         folder = s.path("keys/example.test")
         os.makedirs(folder)
         for kind in ("rsa", "ed25519"):
             selector, record = make_key(folder, kind)
             self.zone["%s._domainkey.example.test TXT" % selector] = [record]
-        s.extra["plugin.dkim"] = {"module": s.plugin("dkim"),
-                                  "keys": s.path("keys")}
-        s.extra["chain"] = {"inbound": ["dkim"], "submission": ["dkim"]}
-        s.write_config()
-        s.start()
+        self.configure({"inbound": ["dkim"], "submission": ["dkim"]},
+                       dkim={"keys": s.path("keys")})
         self.signed = self.submit(TEXT)
-        return self
 
     def submit(self, text, sender="alice@example.test"):
         self.server.empty("bob")
@@ -79,16 +68,6 @@ class House:
         field = re.search(rb"Authentication-Results: ((?:[^\r]|\r\n[ \t])*)",
                           got).group(1)
         return re.sub(rb"\r\n[ \t]+", b" ", field).decode()
-
-    def __exit__(self, *exc):
-        self.server.__exit__(*exc)
-        self.dns.__exit__(*exc)
-
-    def log_mark(self):
-        self.server.log_mark()
-
-    def log_tail(self):
-        return self.server.log_tail()
 
 
 def test_signed(h):

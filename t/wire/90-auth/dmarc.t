@@ -10,9 +10,8 @@ import sys
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import dkim
 import tap
-from fakedns import FakeDNS
+from house import DnsHouse
 from outsider import connect
-from server import Server
 from wire import stuff
 
 DMARC = "v=DMARC1; p=%s"
@@ -42,27 +41,13 @@ ZONE = {
 }
 
 
-class House:
-    def __enter__(self):
-        self.dns = FakeDNS(ZONE).__enter__()
-        self.server = Server({
-            "smtp": {"xclient_networks": ["127.0.0.1"]},
-            "dns": {"servers": [self.dns.address], "timeout": "2s"},
-        }, start=False).__enter__()
-        self.configure()
-        return self
+class House(DnsHouse):
+    zone = ZONE
 
     def configure(self, **settings):
-        s = self.server
-        s.stop()
-        for name in ("spf", "dkim", "dmarc"):
-            s.extra["plugin." + name] = {"module": s.plugin(name)}
-        s.extra["plugin.dmarc"].update(settings)
-        s.extra["plugin.spf"]["reject"] = "never"
-        s.extra["chain"] = {"inbound": ["spf", "dkim", "dmarc"],
-                            "submission": []}
-        s.write_config()
-        s.start()
+        super().configure({"inbound": ["spf", "dkim", "dmarc"],
+                           "submission": []}, spf={"reject": "never"},
+                          dkim={}, dmarc=settings)
 
     def send(self, sender, header, address="192.0.2.1", body=b"x\r\n"):
         """(code, text, the dmarc result or None)"""
@@ -83,17 +68,6 @@ class House:
                           got[0]).group(1)
         field = re.sub(rb"\r\n[ \t]+", b" ", field).decode()
         return code, str(text), re.search(r"dmarc=.*", field).group(0)
-
-    def __exit__(self, *exc):
-        self.server.__exit__(*exc)
-        self.dns.__exit__(*exc)
-
-    def log_mark(self):
-        self.server.log_mark()
-
-    def log_tail(self):
-        return self.server.log_tail()
-
 
 OTHER = "198.51.100.1"          # no SPF record allows it
 

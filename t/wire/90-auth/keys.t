@@ -10,25 +10,16 @@ import time
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import dkim
 import tap
-from fakedns import FakeDNS
-from server import BUILD, Server
+from house import DnsHouse
+from server import BUILD
 
 TEXT = (b"From: alice@example.test\r\nTo: bob@example.test\r\n"
         b"Subject: x\r\n\r\nx\r\n")
 
 
-class House:
-    def __enter__(self):
-        self.dns = FakeDNS({}).__enter__()
-        self.server = Server({
-            "dns": {"servers": [self.dns.address], "timeout": "2s"},
-        }, start=False).__enter__()
-        s = self.server
-        s.extra["plugin.dkim"] = {"module": s.plugin("dkim")}
-        s.extra["chain"] = {"inbound": ["dkim"], "submission": ["dkim"]}
-        s.write_config()
-        s.start()
-        return self
+class House(DnsHouse):
+    def settle(self):
+        self.configure({"inbound": ["dkim"], "submission": ["dkim"]}, dkim={})
 
     def keys(self):
         return self.server.cli_json("dkim", "list")
@@ -65,16 +56,6 @@ class House:
         p = self.server.cli(*words, check=False)
         tap.eq(p.returncode, 1, p)
         return p.stderr
-
-    def __exit__(self, *exc):
-        self.server.__exit__(*exc)
-        self.dns.__exit__(*exc)
-
-    def log_mark(self):
-        self.server.log_mark()
-
-    def log_tail(self):
-        return self.server.log_tail()
 
 
 def test_new(h):
