@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "proc/cli_plugin_rust.h"
 
 static const char settings_text[] =
 	"/* SPDX-License-Identifier: MIT */\n"
@@ -158,13 +159,16 @@ static const char mail_text[] =
 
 struct language {
 	const char *name, *suffix, *compiler, *flags, *standard;
-	const char *text;	/* behind settings_text */
+	const char *first, *text, *make;	/* of the source: first, then
+						   text */
 };
 
 static const struct language languages[] = {
-	{"c", "c", "CC", "CFLAGS", "", c_text},
+	{"c", "c", "CC", "CFLAGS", "", settings_text, c_text, make_text},
 	{"c++", "cc", "CXX", "CXXFLAGS", "-std=c++20 "
-		"-Wno-missing-field-initializers ", cxx_text},
+		"-Wno-missing-field-initializers ", settings_text, cxx_text,
+		make_text},
+	{"rust", "rs", "", "", "", "", plugin_rust_text, plugin_rust_make},
 };
 
 /* The text with each @WORD@ replaced. */
@@ -213,8 +217,8 @@ write_all(const char *name, const struct language *l, struct err *e)
 	char source[80];
 	const struct {
 		const char *file, *first, *second;
-	} files[] = {{source, settings_text, l->text},
-		{"Makefile", make_text, ""}, {"test.eml", mail_text, ""}};
+	} files[] = {{source, l->first, l->text},
+		{"Makefile", l->make, ""}, {"test.eml", mail_text, ""}};
 	struct buf b;
 	size_t i;
 	int code = 0;
@@ -253,7 +257,7 @@ plugin_new(struct cli *c, int argc, char **argv)
 	struct err e = {0};
 
 	if (!l)
-		return cli_usage(c, "--lang is c or c++");
+		return cli_usage(c, "--lang is c, c++ or rust");
 	if (!plugin_is_name(argv[0]))
 		return cli_usage(c, "a name is of a-z, 0-9, _ and -");
 	if (mkdir(argv[0], 0777) < 0)
@@ -270,7 +274,7 @@ plugin_new(struct cli *c, int argc, char **argv)
 }
 
 const struct cli_verb cli_plugin_new_verbs[] = {
-	{"plugin", "new", 1, 3, plugin_new, "NAME [--lang c|c++]",
+	{"plugin", "new", 1, 3, plugin_new, "NAME [--lang c|c++|rust]",
 		"a folder to start a plugin from"},
 	{NULL, NULL, 0, 0, NULL, NULL, NULL},
 };

@@ -40,6 +40,20 @@ def test_new(language, suffix, compiler, flags):
                      cwd=here).stdout, "roles     filter")
 
 
+def test_rust():
+    """in Rust, by its Makefile"""
+    if not shutil.which("rustc"):
+        raise tap.Skip("rustc is not installed")
+    done = run(MAILROOM, "plugin", "new", "mine-rs", "--lang", "rust")
+    tap.eq((done.returncode, done.stderr), (0, ""))
+    done = run("make", "test", "MAILROOM=" + MAILROOM,
+               cwd=os.path.join(folder, "mine-rs"))
+    tap.eq(done.returncode, 0, done.stdout + done.stderr)
+    tap.ok("warning" not in done.stderr, done.stderr)
+    tap.contains(done.stdout, "header added: X-mine-rs: seen")
+    tap.contains(done.stdout, "refused: 550 5.7.1 That word is not welcome")
+
+
 def test_refuses():
     """it overwrites nothing and takes no name that is none"""
     os.mkdir(os.path.join(folder, "there"))
@@ -53,5 +67,6 @@ def test_refuses():
 with tempfile.TemporaryDirectory(prefix="mailroom-t.") as folder:
     tap.table([("in C", "c", "c", "cc", []),
                ("in C++", "c++", "cc", "c++", ["-std=c++20"])], test_new)
+    tap.call(test_rust.__doc__, test_rust)
     tap.call(test_refuses.__doc__, test_refuses)
 tap.done()
