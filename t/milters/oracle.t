@@ -4,14 +4,14 @@
 bytes in the mailbox."""
 import os
 import re
-import shutil
 import sys
-import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)) + "/../lib")
 import tap
 from filters import (ClamAV, MIMEDefang, OpenDKIM, OpenDMARC, SpamAssassin,
                      attach, need)
+from fakedns import FakeDNS
 from postfix import Postfix
+from rspamd import MARK, REFUSE, ZONE, Rspamd
 from server import Server, wait_for
 from wire import Line, stuff
 
@@ -112,8 +112,8 @@ def compare(s, p, data):
     tap.eq(masked(our_body), masked(their_body))
 
 
-def run(kind, cases):
-    with kind() as f:
+def run(f, cases):
+    with f:
         config = attach(f)
         config["chain"] = {"inbound": [f.name], "submission": []}
         with Server(config) as s, Postfix(
@@ -129,9 +129,14 @@ def run(kind, cases):
 
 need(("postfix", "postfix"), ("opendkim", "opendkim"),
      ("opendmarc", "opendmarc"), ("spamass-milter", "spamass-milter"),
-     ("clamav-milter", "clamav-milter"), ("mimedefang", "mimedefang"))
+     ("clamav-milter", "clamav-milter"), ("mimedefang", "mimedefang"),
+     ("rspamd", "rspamd"))
 if os.getuid():
     tap.skip_all("Postfix needs root")
 for kind, cases in CASES.items():
-    run(kind, cases)
+    run(kind(), cases)
+with FakeDNS(ZONE) as dns:
+    run(Rspamd(dns), [("plain", PLAIN), ("folded fields", FOLDED),
+                      ("GTUBE", text(REFUSE + b"\r\n")),
+                      ("marked", text(MARK + b"\r\n"))])
 tap.done()
