@@ -7,6 +7,7 @@ libcore_a_SOURCES += \
 	core/proc/crash.c core/proc/crash.h \
 	core/proc/ctl.c core/proc/ctl.h \
 	core/proc/daemon.c core/proc/daemon.h \
+	core/proc/generation.c core/proc/generation.h \
 	core/proc/isolate.c core/proc/isolate.h \
 	core/proc/keeper.c core/proc/keeper.h \
 	core/proc/master.c core/proc/master.h \

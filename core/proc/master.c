@@ -1,13 +1,7 @@
 /*
  * master.c - the loop of the master: signals, workers, the control socket,
  * time. It parses no mail, loads no plugin, speaks no TLS and asks no DNS.
- *
- * Reload. The new text is read into a new team; its sockets are bound beside
- * the old ones; its workers start; when all are ready the old team retires and
- * the new one is the server. If one of them ends before that, the new team is
- * dropped and the old one goes on as if nothing had happened. Several old
- * teams may be ending at once; a reload that comes while another one starts,
- * or while too many are ending, waits for its turn.
+ * What becomes of the teams of workers is generation.c's.
  */
 #include "proc/master.h"
 
@@ -23,73 +17,24 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "net/sock.h"
-#include "proc/bound.h"
 #include "proc/ctl.h"
 #include "proc/daemon.h"
+#include "proc/generation.h"
 #include "proc/keeper.h"
 #include "proc/priv.h"
 #include "proc/spawn.h"
-#include "proc/team.h"
 
-#define OLD_MOST 8	/* teams that end at once */
 #define BIND_MS 1000
-#define GRACE_MS 5000	/* for workers to say good-bye after drain_timeout */
 
 struct master {
-	const char *config_file;
-	unsigned generation;
-	struct team *current;	/* serves */
-	struct team *next;	/* is being started by a reload, or NULL */
-	struct team *old;	/* they end; newest first */
-	bool wants_reload, rolls_back;
-	struct probation probation;
-	struct bound bound;
+	struct generations all;
 	struct keeper keeper;	/* filters that we run, of all generations */
-	struct isolate_ledger isolate;	/* plugins that crash, over all generations */
 	int signals, control, ready_pipe;
-	bool stopping, failed;
+	bool failed;
 	int64_t stop_deadline, started;
 };
 
 /* ------------------------------------------------------------ starting */
-
-static struct team *
-make_team(struct master *m, struct str text, struct err *e)
-{
-	struct conf_report report;
-	struct team *t = NULL;
-	struct config *c;
-
-	conf_report_init(&report);
-	c = config_parse(text, m->config_file, &report);
-	if (report.text.len)
-		fputs(buf_c(&report.text), stderr);
-	if (report.errors)
-		err_set(e, ERR_CONFIG, "%s has %u error%s", m->config_file,
-			report.errors, report.errors == 1 ? "" : "s");
-	else
-		t = team_new(++m->generation, c, text, e);
-	if (t)
-		t->isolate = &m->isolate;
-	else
-		config_free(c);
-	conf_report_free(&report);
-	return t;
-}
-
-static struct team *
-read_team(struct master *m, struct err *e)
-{
-	struct team *t = NULL;
-	struct arena a;
-	struct str text;
-
-	arena_init(&a);
-	if (config_read(m->config_file, &a, &text, e) == 0)
-		t = make_team(m, text, e);
-	arena_free(&a);
-	return t;
-}
 
 /* Workers own the data folder; we only make it. */
 static int
@@ -121,7 +66,7 @@ open_control(struct master *m, struct err *e)
 	char name[256];
 
 	snprintf(name, sizeof name, "unix:%s",
-		m->current->config->server.control_socket);
+		m->all.current->config->server.control_socket);
 	if (sock_parse(str_from(name), &a, e) < 0)
 		return err_wrap(e, "control_socket");
 	umask(0177);
@@ -136,7 +81,7 @@ write_pid(const struct master *m, struct err *e)
 	char text[24];
 	int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
 
-	return file_replace(m->current->config->server.pid_file,
+	return file_replace(m->all.current->config->server.pid_file,
 		str_of(text, (size_t)n), 0644, e);
 }
 
@@ -155,13 +100,6 @@ open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static void
-set_log(const struct config *c)
-{
-	log_open(2, (enum log_level)c->log.level, c->log.format == 1,
-		"master");
-}
-
 /* The kernel closes what a killed process held in no order of ours: its
  * sockets may outlive its lock by a moment. */
 static int
@@ -169,34 +107,12 @@ bind_all(struct master *m, struct err *e)
 {
 	int64_t end = clock_mono() + BIND_MS;
 
-	while (bound_take(&m->bound, m->current->config, e) < 0) {
+	while (bound_take(&m->all.bound, m->all.current->config, e) < 0) {
 		if (e->sys != EADDRINUSE || clock_mono() > end)
 			return -1;
 		poll(NULL, 0, 20);
 	}
 	return 0;
-}
-
-/* All teams, for a loop: after NULL comes the first. */
-static struct team *
-team_after(const struct master *m, const struct team *t)
-{
-	if (!t)
-		return m->current;
-	if (t == m->current && m->next)
-		return m->next;
-	return t == m->current || t == m->next ? m->old : t->older;
-}
-
-static bool
-all_gone(const struct master *m)
-{
-	const struct team *t;
-
-	for (t = m->current; t; t = team_after(m, t))
-		if (!team_is_gone(t))
-			return false;
-	return true;
 }
 
 /* Filters live as long as workers that may talk to them. */
@@ -206,35 +122,35 @@ keep_filters(struct master *m)
 	const struct team *t;
 
 	keeper_begin(&m->keeper);
-	for (t = m->current; t && !(m->stopping && all_gone(m));
-		t = team_after(m, t))
-		keeper_want(&m->keeper, t->config);
-	keeper_settle(&m->keeper, m->stopping ? NULL : m->current->config);
+	if (!m->all.is_stopping || !generation_all_gone(&m->all))
+		for (t = m->all.current; t; t = generation_after(&m->all, t))
+			keeper_want(&m->keeper, t->config);
+	keeper_settle(&m->keeper, m->all.is_stopping ? NULL :
+		m->all.current->config);
 }
 
 static int
 start_up(struct master *m, struct err *e)
 {
-	m->current = read_team(m, e);
-	if (!m->current)
+	if (generation_first(&m->all, e) < 0)
 		return -1;
-	set_log(m->current->config);
-	if (m->current->config->n_listener == 0)
+	if (m->all.current->config->n_listener == 0)
 		return err_set(e, ERR_CONFIG, "%s has no [listen.NAME] "
-			"section: nothing to serve", m->config_file);
-	if (daemon_lock(&m->current->config->server, e) < 0 || give_data(m->current->config, e) < 0 ||
+			"section: nothing to serve", m->all.config_file);
+	if (daemon_lock(&m->all.current->config->server, e) < 0 ||
+		give_data(m->all.current->config, e) < 0 ||
 		bind_all(m, e) < 0 || open_control(m, e) < 0 ||
 		write_pid(m, e) < 0)
 		return -1;
-	probation_clean(m->current->config);
-	probation_keep_modules(m->current->config, m->generation,
-		&m->current->modules);
-	m->current->probation = &m->probation;
+	probation_clean(m->all.current->config);
+	probation_keep_modules(m->all.current->config, m->all.newest,
+		&m->all.current->modules);
+	m->all.current->probation = &m->all.probation;
 	m->signals = open_signals();
 	if (m->signals < 0)
 		return err_sys(e, "signalfd");
 	keep_filters(m);
-	team_start(m->current, &m->bound, true);
+	team_start(m->all.current, &m->all.bound, true);
 	return 0;
 }
 
@@ -243,7 +159,7 @@ start_up(struct master *m, struct err *e)
 static void
 announce_ready(struct master *m)
 {
-	log_info("master.ready", LOG_N("workers", m->current->n),
+	log_info("master.ready", LOG_N("workers", m->all.current->n),
 		LOG_N("after_ms", clock_mono() - m->started));
 	daemon_notify("READY=1");
 	if (m->ready_pipe >= 0) {
@@ -255,158 +171,32 @@ announce_ready(struct master *m)
 	}
 }
 
-static bool
-can_reload(const struct master *m)
-{
-	const struct team *t;
-	unsigned n = 0;
-
-	for (t = m->old; t; t = t->older)
-		n++;
-	return !m->next && !m->stopping && n < OLD_MOST;
-}
-
-/* The team that is to take over begins to start. */
-static void
-begin_next(struct master *m, struct team *t, struct err *e)
-{
-	m->next = t;
-	if (m->next && bound_take(&m->bound, m->next->config, e) < 0) {
-		bound_trim(&m->bound, m->current->config);
-		team_free(m->next);
-		m->next = NULL;
-	}
-	if (!m->next) {
-		log_error("master.reload", LOG_S("error", e->text),
-			LOG_S("kept", "the configuration in use"));
-		return;
-	}
-	log_info("master.reload", LOG_N("generation", m->next->generation));
-	team_start(m->next, &m->bound, false);
-}
-
-static void
-reload(struct master *m)
-{
-	struct err e = {0};
-	struct team *t = read_team(m, &e);
-
-	m->wants_reload = m->rolls_back = false;
-	if (t)
-		probation_keep_modules(t->config, t->generation,
-			&t->modules);
-	begin_next(m, t, &e);
-}
-
-/* The generation before comes back, from what was kept of it. */
-static void
-roll_back(struct master *m)
-{
-	struct probation *p = &m->probation;
-	struct err e = {0};
-	struct team *t = NULL;
-	struct arena a;
-	struct str text;
-
-	log_error("master.rollback", LOG_S("plugin", p->plugin),
-		LOG_S("reason", p->why),
-		LOG_N("generation", m->current->generation),
-		LOG_N("back_to", p->generation));
-	p->rolled_back_from = m->current->generation;
-	snprintf(p->rolled_back_why, sizeof p->rolled_back_why, "%s: %s",
-		p->plugin, p->why);
-	arena_init(&a);
-	if (team_config_text(p->config_fd, &a, &text, &e) == 0)
-		t = make_team(m, text, &e);
-	arena_free(&a);
-	if (t) {
-		t->modules = p->modules;
-		t->uses_kept = true;
-		p->modules.folder[0] = '\0';
-	}
-	probation_end(p);
-	m->rolls_back = true;
-	begin_next(m, t, &e);
-}
-
-static void
-retire(struct master *m, struct team *t)
-{
-	t->deadline = clock_mono() + GRACE_MS +
-		t->config->workers.drain_timeout;
-	t->older = m->old;
-	m->old = t;
-	team_retire(t);
-}
-
-/* The new team is ready: it is the server now. */
-static void
-switch_over(struct master *m)
-{
-	struct team *before = m->current;
-
-	m->current = m->next;
-	m->next = NULL;
-	set_log(m->current->config);
-	before->probation = NULL;
-	m->current->probation = &m->probation;
-	/* What came back was proved before. */
-	if (m->rolls_back)
-		probation_end(&m->probation);
-	else
-		probation_begin(&m->probation, before, m->current);
-	retire(m, before);
-	bound_trim(&m->bound, m->current->config);
-	log_info("master.reloaded",
-		LOG_N("generation", m->current->generation));
-}
-
-/* The new team failed to start: the old one never stopped serving. Those of
- * the new one that were ready may have sessions. */
-static void
-abandon_next(struct master *m)
-{
-	struct team *failed = m->next;
-
-	log_error("master.reload", LOG_S("error",
-		"a new worker did not become ready"),
-		LOG_S("kept", "the configuration in use"));
-	m->next = NULL;
-	retire(m, failed);
-	bound_trim(&m->bound, m->current->config);
-}
-
 static void
 stop(struct master *m)
 {
 	struct team *t;
 
-	if (m->stopping)
+	if (m->all.is_stopping)
 		return;
-	log_info("master.stop", LOG_N("workers", m->current->n));
+	log_info("master.stop", LOG_N("workers", m->all.current->n));
 	daemon_notify("STOPPING=1");
-	m->stopping = true;
-	m->stop_deadline = clock_mono() + GRACE_MS +
-		m->current->config->workers.drain_timeout;
-	for (t = m->current; t; t = team_after(m, t))
+	m->all.is_stopping = true;
+	m->stop_deadline = clock_mono() + GENERATION_GRACE_MS +
+		m->all.current->config->workers.drain_timeout;
+	for (t = m->all.current; t; t = generation_after(&m->all, t))
 		team_drain(t);
 }
 
 static void
 reap(struct master *m)
 {
-	struct team *t;
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (keeper_ended(&m->keeper, pid, status))
 			continue;
-		for (t = m->current; t && !team_ended(t, pid, status);)
-			t = team_after(m, t);
-		if (t && t == m->next) {
-			abandon_next(m);
-		} else if (t == m->current && !t->was_ready && !m->stopping) {
+		if (generation_ended(&m->all, pid, status)) {
 			m->failed = true;
 			stop(m);
 		}
@@ -422,7 +212,7 @@ take_signals(struct master *m)
 		if (info.ssi_signo == SIGCHLD)
 			reap(m);
 		else if (info.ssi_signo == SIGHUP)
-			m->wants_reload = true;	/* take_time does it */
+			m->all.wants_reload = true;	/* as time brings it */
 		else
 			stop(m);
 	}
@@ -431,38 +221,31 @@ take_signals(struct master *m)
 /* ------------------------------------------------------ control socket */
 
 static json_t *
-describe_team(const struct team *t)
+describe(const struct master *m)
 {
-	json_t *list = json_array();
-	size_t i;
+	json_t *s = json_pack("{s:i, s:I, s:o}", "pid", (int)getpid(),
+		"uptime_ms", (json_int_t)(clock_mono() - m->started),
+		"milters", keeper_describe(&m->keeper));
 
-	for (i = 0; i < t->n; i++) {
-		const struct worker *w = &t->worker[i];
-
-		json_array_append_new(list, json_pack(
-			"{s:s, s:i, s:b, s:i, s:I}",
-			"kind", role_name(w->role), "pid", (int)w->pid,
-			"ready", w->ready, "crashes", (int)w->crashes,
-			"uptime_ms", (json_int_t)(w->pid ?
-				clock_mono() - w->started : 0)));
-	}
-	return list;
+	generation_describe(&m->all, s);
+	return s;
 }
 
-/* Plugins that ever crashed. */
 static json_t *
-describe_plugins(const struct isolate_ledger *all)
+reload(struct master *m)
 {
-	json_t *list = json_array();
-	size_t i;
+	struct generations *g = &m->all;
+	unsigned before = g->newest;
 
-	for (i = 0; i < all->n; i++)
-		json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:b}",
-			"name", all->plugin[i].name,
-			"crashes", (int)all->plugin[i].crashes,
-			"restarts", (int)all->plugin[i].restarts,
-			"moved", all->plugin[i].is_moved));
-	return list;
+	if (!generation_can_reload(g)) {
+		g->wants_reload = !g->is_stopping;
+		return json_pack("{s:b}", "waits", g->wants_reload);
+	}
+	generation_reload(g);
+	return g->next ? json_pack("{s:i}", "generation", (int)g->newest) :
+		json_pack("{s:s, s:i}", "error",
+			"not reloaded: see the server's log", "generation",
+			(int)before);
 }
 
 static json_t *
@@ -471,29 +254,9 @@ answer(void *arg, const char *verb)
 	struct master *m = arg;
 
 	if (!strcmp(verb, "status"))
-		return json_pack("{s:i, s:i, s:b, s:I, s:o, s:o, s:o, s:i, "
-			"s:s}", "pid", (int)getpid(),
-			"generation", (int)m->current->generation,
-			"ready", team_is_ready(m->current) && !m->stopping,
-			"uptime_ms", (json_int_t)(clock_mono() - m->started),
-			"workers", describe_team(m->current),
-			"plugins", describe_plugins(&m->isolate),
-			"milters", keeper_describe(&m->keeper),
-			"rolled_back_from", (int)m->probation.rolled_back_from,
-			"rolled_back_why", m->probation.rolled_back_why);
-	if (!strcmp(verb, "reload")) {
-		unsigned before = m->generation;
-
-		if (!can_reload(m)) {
-			m->wants_reload = !m->stopping;
-			return json_pack("{s:b}", "waits", m->wants_reload);
-		}
-		reload(m);
-		return m->next ? json_pack("{s:i}", "generation",
-			(int)m->generation) : json_pack("{s:s, s:i}", "error",
-			"not reloaded: see the server's log", "generation",
-			(int)before);
-	}
+		return describe(m);
+	if (!strcmp(verb, "reload"))
+		return reload(m);
 	if (!strcmp(verb, "stop")) {
 		stop(m);
 		return json_pack("{s:b}", "stopping", 1);
@@ -525,49 +288,14 @@ add_team(struct pollfd *fds, size_t n, size_t room, const struct team *t)
 	return n;
 }
 
-/* The worker whose channel this is; *t its team. */
-static struct worker *
-find_worker(struct master *m, int fd, struct team **t)
-{
-	struct worker *w = NULL;
-
-	for (*t = m->current; *t; *t = team_after(m, *t)) {
-		w = team_find(*t, fd);
-		if (w)
-			break;
-	}
-	return w;
-}
-
-static void
-take_worker(struct master *m, int fd)
-{
-	struct team *t;
-	struct worker *w = find_worker(m, fd, &t);
-
-	if (!w || !team_heard(t, w))
-		return;
-	if (t == m->next)
-		switch_over(m);
-	else if (t == m->current)
-		announce_ready(m);
-}
-
 static int
 wait_ms(const struct master *m)
 {
-	int64_t when = team_next(m->current), now = clock_mono();
-	const struct team *t;
+	int64_t when = generation_when(&m->all), now = clock_mono();
 
 	if (keeper_next(&m->keeper) < when)
 		when = keeper_next(&m->keeper);
-	if (m->probation.until && m->probation.until < when)
-		when = m->probation.until;
-
-	for (t = m->old; t; t = t->older)
-		if (t->deadline < when)
-			when = t->deadline;
-	if (m->stopping && m->stop_deadline < when)
+	if (m->all.is_stopping && m->stop_deadline < when)
 		when = m->stop_deadline;
 	if (when == CLOCK_NEVER)
 		return -1;
@@ -576,46 +304,31 @@ wait_ms(const struct master *m)
 }
 
 static void
-end_old(struct master *m, int64_t now)
-{
-	struct team **at = &m->old, *t;
-
-	while ((t = *at)) {
-		if (now >= t->deadline) {
-			team_signal(t, SIGKILL);
-			t->deadline = now + 1000;
-		}
-		if (!team_is_gone(t)) {
-			at = &t->older;
-			continue;
-		}
-		*at = t->older;
-		team_free(t);
-	}
-}
-
-/* What time brings: restarts, ends of patience, a reload's turn. */
-static void
 take_time(struct master *m)
 {
 	int64_t now = clock_mono();
 	struct team *t;
 
-	if (!m->stopping)
-		team_start(m->current, &m->bound, false);
-	end_old(m, now);
+	generation_settle(&m->all);
 	keep_filters(m);
-	if (m->probation.is_due && can_reload(m))
-		roll_back(m);
-	else if (m->probation.until && now >= m->probation.until)
-		probation_end(&m->probation);
-	if (m->wants_reload && can_reload(m))
-		reload(m);
-	if (m->stopping && now >= m->stop_deadline) {
-		for (t = m->current; t; t = team_after(m, t))
+	if (m->all.is_stopping && now >= m->stop_deadline) {
+		for (t = m->all.current; t; t = generation_after(&m->all, t))
 			team_signal(t, SIGKILL);
 		m->stop_deadline = now + 1000;
 	}
+}
+
+/* Workers and filters that have something to say. */
+static void
+hear(struct master *m, const struct pollfd *fds, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (fds[i].revents &&
+			!keeper_heard(&m->keeper, fds[i].fd) &&
+			generation_heard(&m->all, fds[i].fd))
+			announce_ready(m);
 }
 
 static void
@@ -623,24 +336,21 @@ loop(struct master *m)
 {
 	struct pollfd fds[256];
 	const struct team *t;
-	size_t n, i;
+	size_t n;
 
-	while (!m->stopping || !all_gone(m) ||
+	while (!m->all.is_stopping || !generation_all_gone(&m->all) ||
 		!keeper_is_empty(&m->keeper)) {
 		fds[0] = (struct pollfd){m->signals, POLLIN, 0};
 		fds[1] = (struct pollfd){m->control, POLLIN, 0};
 		n = 2;
-		for (t = m->current; t; t = team_after(m, t))
+		for (t = m->all.current; t; t = generation_after(&m->all, t))
 			n = add_team(fds, n, 256, t);
 		n = keeper_poll(&m->keeper, fds, n, 256);
 		if (poll(fds, n, wait_ms(m)) < 0 && errno != EINTR)
 			log_error("master.poll", LOG_S("error",
 				strerror(errno)));
 		else
-			for (i = 2; i < n; i++)
-				if (fds[i].revents &&
-					!keeper_heard(&m->keeper, fds[i].fd))
-					take_worker(m, fds[i].fd);
+			hear(m, fds + 2, n - 2);
 		if (fds[0].revents)
 			take_signals(m);
 		if (fds[1].revents)
@@ -652,32 +362,23 @@ loop(struct master *m)
 static void
 clean_up(struct master *m)
 {
-	const struct server_settings *s = m->current ?
-		&m->current->config->server : NULL;
-	struct team *t;
+	const struct server_settings *s = m->all.current ?
+		&m->all.current->config->server : NULL;
 
 	if (s && m->control >= 0) {
 		unlink(s->control_socket);
 		unlink(s->pid_file);
 	}
-	bound_close(&m->bound);
-	while ((t = m->old)) {
-		m->old = t->older;
-		team_free(t);
-	}
-	team_free(m->next);
-	team_free(m->current);
-	probation_free(&m->probation);
+	generation_free(&m->all);
 }
 
 int
 master_run(const char *config_file, bool foreground)
 {
-	struct master m = {.config_file = config_file, .signals = -1,
+	struct master m = {.all.config_file = config_file, .signals = -1,
 		.control = -1, .ready_pipe = -1};
 	struct err e = {0};
 
-	probation_init(&m.probation);
 	umask(077);
 	m.started = clock_mono();
 	if (!foreground && daemon_become(&m.ready_pipe) < 0) {
