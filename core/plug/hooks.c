@@ -254,6 +254,24 @@ observe(struct scene *s, const struct verdict *said)
 	return (struct verdict){.kind = MR_PASS, .by = said->by};
 }
 
+/* A message counts once, and fails once. A client that is sent away before
+ * its first one counts as one. */
+static void
+count(const struct scene *s, bool failed)
+{
+	struct seat *seat = s->seat;
+	bool in_message = s->hooks->in_message;
+
+	if (in_message ? !seat->is_counted : failed)
+		atomic_fetch_add_explicit(&seat->plugin->messages, 1,
+			memory_order_relaxed);
+	if (failed && !(in_message && seat->has_failed))
+		atomic_fetch_add_explicit(&seat->plugin->failures, 1,
+			memory_order_relaxed);
+	seat->is_counted = in_message;
+	seat->has_failed = in_message && (seat->has_failed || failed);
+}
+
 /* After the hook returned: what it means, and whether its edits stay. */
 static struct verdict
 close_scene(struct scene *s, enum mr_verdict kind)
@@ -275,9 +293,8 @@ close_scene(struct scene *s, enum mr_verdict kind)
 	}
 	if (v.kind == MR_DONE)
 		leave_out(s->hooks, seat);
-	if (v.kind == MR_TEMPFAIL)
-		atomic_fetch_add_explicit(&seat->plugin->failures, 1,
-			memory_order_relaxed);
+	if (s->asked && !seat->plugin->observes)
+		count(s, v.kind == MR_TEMPFAIL);
 	if (v.kind == MR_TEMPFAIL || v.kind == MR_REJECT ||
 		v.kind == MR_HANGUP) {
 		v.reply = reply_of(s, v.kind);
@@ -397,8 +414,7 @@ hooks_mail(struct hooks *h)
 	f->results_end = &f->results;
 	for (i = 0; i < h->chain->n; i++) {
 		h->seat[i].done_message = false;
-		atomic_fetch_add_explicit(&h->seat[i].plugin->messages, 1,
-			memory_order_relaxed);
+		h->seat[i].is_counted = h->seat[i].has_failed = false;
 		h->seat[i].message = arena_alloc(f->message_arena,
 			h->seat[i].plugin->desc->message_size);
 	}

@@ -23,6 +23,28 @@ keep(struct plugins *p, struct plugin *one)
 	p->item[p->n++] = one;
 }
 
+/* Where the module's bytes are to be had from instead of its file, or -1. */
+static int
+copy_of(const struct plugins *p, const struct plugin *one)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_copies; i++)
+		if (!strcmp(p->copies[i].path, one->module))
+			return p->copies[i].fd;
+	return -1;
+}
+
+/* What is opened for it. */
+static const char *
+file_of(struct plugins *p, const struct plugin *one)
+{
+	int fd = copy_of(p, one);
+
+	return fd < 0 ? one->module :
+		arena_printf(&p->arena, "/proc/self/fd/%d", fd);
+}
+
 /* ------------------------------------------------------------- isolation */
 
 /* The section as text of its own: a plugin's process is shown no other's
@@ -31,7 +53,7 @@ static struct str
 section_text(struct plugins *p, const struct plugin *one,
 	const struct conf *c, const struct conf_node *section)
 {
-	bool is_kept = p->kept && str_starts(str_from(one->module), p->kept);
+	bool is_copy = copy_of(p, one) >= 0;
 	const struct conf_node *n;
 	struct buf b;
 	struct str key, text;
@@ -39,10 +61,11 @@ section_text(struct plugins *p, const struct plugin *one,
 
 	buf_init(&b, BUF_NO_CAP);
 	buf_addf(&b, "[plugin.\"%s\"]\n", one->name);
-	if (is_kept)
-		buf_addf(&b, "module = '%s'\n", one->module);
+	if (is_copy)
+		buf_addf(&b, "module = \"/proc/self/fd/%d\"\n",
+			PLUGIN_HOST_MODULE_FD);
 	while ((n = conf_next(section, &at, &key)))
-		if (conf_type_of(n) != CONF_TABLE && !(is_kept &&
+		if (conf_type_of(n) != CONF_TABLE && !(is_copy &&
 			str_is(key, "module"))) {
 			buf_addf(&b, "\"%.*s\" = ", STR_ARGS(key));
 			buf_addstr(&b, conf_raw(c, n));
@@ -101,13 +124,14 @@ plan_isolation(struct plugins *p, const struct plugin *one,
 	if (!p->isolates)
 		return NULL;
 	plugin_isolation(c, section, &p->arena, &held);
-	if (held.isolate == ISOLATE_NONE && is_moved(p, name, one->module,
+	if (held.isolate == ISOLATE_NONE && is_moved(p, name, file_of(p, one),
 		conf_find(section, "isolate") != NULL))
 		held.isolate = ISOLATE_PROCESS;
 	if (held.isolate == ISOLATE_NONE)
 		return NULL;
 	plan = arena_alloc(&p->arena, sizeof *plan);
 	*plan = (struct remote_plan){.name = name, .isolation = held,
+		.module_fd = copy_of(p, one),
 		.section = section_text(p, one, c, section),
 		.file = arena_cstr(&p->arena, str_from(conf_file(c))),
 		.plugin_dir = arena_cstr(&p->arena, str_from(plugin_dir))};
@@ -138,18 +162,6 @@ add_remote(struct plugins *p, struct plugin *one,
 	return r != NULL;
 }
 
-/* Where the module is: as it was when it was kept, or as it is now. */
-static const char *
-module_path(struct plugins *p, const char *name, const char *plugin_dir,
-	const struct conf *c, const struct conf_node *section)
-{
-	const char *kept = p->kept ? arena_printf(&p->arena, "%s/%s.so",
-		p->kept, name) : NULL;
-
-	return kept && access(kept, R_OK) == 0 ? kept : plugin_path(
-		&p->arena, name, plugin_dir, c, section);
-}
-
 bool
 plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 	const struct mr_plugin *builtin, const struct conf *c,
@@ -173,11 +185,12 @@ plugins_add(struct plugins *p, const char *name, const char *plugin_dir,
 	one->is_open_ended = builtin;
 	plugin_place(one, c, section, &p->arena);
 	if (!builtin) {
-		one->module = module_path(p, name, plugin_dir, c, section);
+		one->module = plugin_path(&p->arena, name, plugin_dir, c,
+			section);
 		plan = plan_isolation(p, one, plugin_dir, c, section);
 		if (plan)
 			return add_remote(p, one, plan, c, section, report);
-		one->desc = plugin_load(one->module, &handle, &e);
+		one->desc = plugin_load(file_of(p, one), &handle, &e);
 		if (!one->desc && handle && mfapi_is(handle))
 			one->desc = &mfapi_plugin;
 	}

@@ -31,9 +31,15 @@ struct plugin {
 	struct mr_list listeners;	/* it is for these alone; none: all */
 	bool watched;		/* by the watchdog; what is built in bounds its
 				   own waiting */
-	/* As a filter: messages that began, and steps that it put off or could
-	 * not be asked about. */
+	/* As a filter that does not observe: messages it was asked about, and
+	 * those of them that it put off or failed; since they were told. */
 	_Atomic uint64_t messages, failures;
+};
+
+/* The bytes of a module's file as they are to be used. */
+struct module_copy {
+	const char *path;
+	int fd;
 };
 
 struct plugins {
@@ -43,9 +49,9 @@ struct plugins {
 	/* Those that run in their own process whatever their section says. */
 	const char *const *moved;
 	size_t n_moved;
-	/* Folder of modules, NAME.so, that go before those the sections name;
-	 * NULL: none. */
-	const char *kept;
+	/* Modules whose file is not to be looked at. */
+	const struct module_copy *copies;
+	size_t n_copies;
 	struct plugin **item;
 	size_t n;
 };

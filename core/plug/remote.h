@@ -44,6 +44,7 @@ struct remote_plan {
 	struct str section;	/* [plugin.NAME] as text */
 	const char *file;	/* of the configuration, for relative paths */
 	const char *plugin_dir;
+	int module_fd;		/* of the module, if not by its path; or -1 */
 	struct isolation isolation;
 };
 
@@ -65,6 +66,8 @@ void remote_watch(void (*tell)(const char *plugin, const char *what));
 /* ---- in the plugin's process, in this order. */
 #define PLUGIN_HOST_ARG "--plugin-host"
 #define PLUGIN_HOST_FD 3	/* where the worker speaks */
+#define PLUGIN_HOST_MODULE_FD 4	/* the module's bytes, when its path is not
+				   to be used */
 
 struct remote_host;
 

@@ -93,9 +93,11 @@ start_reader(const char *plugin, pid_t pid, int fd)
 
 /* The child's side. Lifted first, so that no move overwrites a source. */
 static void
-become_host(int control, int err, const char *name)
+become_host(int control, int err, const struct remote_plan *plan)
 {
-	const char *const argv[] = {"mailroomd", PLUGIN_HOST_ARG, name, NULL};
+	const char *const argv[] = {"mailroomd", PLUGIN_HOST_ARG, plan->name,
+		NULL};
+	unsigned mine = PLUGIN_HOST_FD;
 	static const char *const envp[] = {"PATH=/usr/bin:/bin", NULL};
 	sigset_t none;
 	int null = open("/dev/null", O_RDWR);
@@ -106,7 +108,11 @@ become_host(int control, int err, const char *name)
 		dup2(null, 1) < 0 || dup2(err, 2) < 0 ||
 		dup2(control, PLUGIN_HOST_FD) < 0)
 		_exit(71);
-	syscall(SYS_close_range, PLUGIN_HOST_FD + 1, ~0u, 0);
+	/* A worker has it at a number that is not lower. */
+	if (plan->module_fd >= 0 && dup2(plan->module_fd,
+		PLUGIN_HOST_MODULE_FD) == PLUGIN_HOST_MODULE_FD)
+		mine = PLUGIN_HOST_MODULE_FD;
+	syscall(SYS_close_range, mine + 1, ~0u, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve("/proc/self/exe", (char *const *)argv, (char *const *)envp);
@@ -133,7 +139,7 @@ spawn(const struct remote *r, struct err *e)
 	}
 	pid = fork();
 	if (pid == 0)
-		become_host(pair[1], err[1], r->plan->name);
+		become_host(pair[1], err[1], r->plan);
 	close(pair[1]);
 	close(err[1]);
 	if (pid < 0) {

@@ -15,6 +15,7 @@ struct seat {
 	void *session, *message;
 	bool called;		/* connect was: disconnect is owed */
 	bool done_session, done_message;
+	bool is_counted, has_failed;	/* this message, in its plugin's figures */
 };
 
 struct hooks {

@@ -84,7 +84,7 @@ print_status(const json_t *s)
 		(long long)json_integer_value(
 			json_object_get(s, "generation")));
 	if (json_integer_value(json_object_get(s, "rolled_back_from")))
-		printf("it went back from generation %lld: %s\n",
+		printf("rolled back from generation %lld: %s\n",
 			(long long)json_integer_value(json_object_get(s,
 			"rolled_back_from")), json_string_value(
 			json_object_get(s, "rolled_back_why")));

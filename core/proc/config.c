@@ -87,9 +87,10 @@ static const struct mr_setting workers_table[] = {
 		"\"10m\"", 1000, 86400000, NULL, "See crash_limit."},
 	{"probation", MR_DURATION, 0, AT(workers_settings, probation),
 		"\"10m\"", 0, 86400000, NULL, "How long after a reload the "
-		"generation before can come back by itself: when a plugin "
-		"whose module or section is new crashes twice, or fails for "
-		"many messages and did not before. 0: never."},
+		"generation before can come back by itself: if a plugin whose "
+		"module or section is new brings workers down twice, or fails "
+		"ten messages and a much larger share of them than before. "
+		"0: never."},
 	{"confine", MR_BOOL, 0, AT(workers_settings, confine), "true", 0, 0,
 		NULL, "Workers give up new privileges and, where the kernel "
 		"has Landlock, writing outside the data folder."},

@@ -60,10 +60,10 @@ set_log(const struct config *c)
 int
 generation_first(struct generations *g, struct err *e)
 {
-	probation_init(&g->probation);
 	g->current = read_team(g, e);
 	if (!g->current)
 		return -1;
+	modules_take(&g->current->modules, g->current->config, NULL);
 	set_log(g->current->config);
 	return 0;
 }
@@ -98,7 +98,7 @@ generation_can_reload(const struct generations *g)
 	unsigned n = 0;
 
 	for (t = g->old; t; t = t->older)
-		n++;
+		n += !team_is_gone(t);
 	return !g->next && !g->is_stopping && n < OLD_MOST;
 }
 
@@ -131,40 +131,44 @@ generation_reload(struct generations *g)
 
 	g->wants_reload = g->rolls_back = false;
 	if (t)
-		probation_keep_modules(t->config, t->generation,
-			&t->modules);
+		modules_take(&t->modules, t->config, &g->current->modules);
+	/* So that the new ones' figures have something to be compared with. */
+	team_ask_rates(g->current);
 	begin_next(g, t, &e);
 }
 
-/* The generation before comes back, from what was kept of it. */
-static void
-roll_back(struct generations *g)
+/* Text and modules of a team that was. */
+static struct team *
+make_again(struct generations *g, const struct team *like, struct err *e)
 {
-	struct probation *p = &g->probation;
-	struct err e = {0};
 	struct team *t = NULL;
 	struct arena a;
 	struct str text;
 
-	log_error("master.rollback", LOG_S("plugin", p->plugin),
-		LOG_S("reason", p->why),
-		LOG_N("generation", g->current->generation),
-		LOG_N("back_to", p->generation));
-	p->rolled_back_from = g->current->generation;
-	snprintf(p->rolled_back_why, sizeof p->rolled_back_why, "%s: %s",
-		p->plugin, p->why);
 	arena_init(&a);
-	if (team_config_text(p->config_fd, &a, &text, &e) == 0)
-		t = make_team(g, text, &e);
+	if (team_config_text(like->config_fd, &a, &text, e) == 0)
+		t = make_team(g, text, e);
+	if (t)
+		modules_share(&t->modules, &like->modules);
 	arena_free(&a);
-	if (t) {
-		t->modules = p->modules;
-		t->uses_kept = true;
-		p->modules.folder[0] = '\0';
-	}
-	probation_end(p);
+	return t;
+}
+
+static void
+roll_back(struct generations *g)
+{
+	const struct probation *p = &g->probation;
+	struct err e = {0};
+
+	log_error("master.rollback", LOG_S("plugin", p->blame.plugin),
+		LOG_S("reason", p->blame.why),
+		LOG_N("generation", g->current->generation),
+		LOG_N("back_to", p->before->generation));
+	isolate_forgive(&g->isolate);
 	g->rolls_back = true;
-	begin_next(g, t, &e);
+	begin_next(g, make_again(g, p->before, &e), &e);
+	/* Once is enough, even if it cannot start. */
+	probation_end(&g->probation);
 }
 
 static void
@@ -177,6 +181,21 @@ retire(struct generations *g, struct team *t)
 	team_retire(t);
 }
 
+/* What came back was proved before. */
+static void
+note_change(struct generations *g, struct team *before)
+{
+	const struct blame *b = &g->probation.blame;
+
+	isolate_mark(&g->isolate);
+	g->rolled_back_from = g->rolls_back ? before->generation : 0;
+	if (g->rolls_back)
+		snprintf(g->rolled_back_why, sizeof g->rolled_back_why,
+			"%s: %s", b->plugin, b->why);
+	else
+		probation_begin(&g->probation, before, g->current);
+}
+
 /* The new team is ready: it is the server now. */
 static void
 switch_over(struct generations *g)
@@ -186,13 +205,7 @@ switch_over(struct generations *g)
 	g->current = g->next;
 	g->next = NULL;
 	set_log(g->current->config);
-	before->probation = NULL;
-	g->current->probation = &g->probation;
-	/* What came back was proved before. */
-	if (g->rolls_back)
-		probation_end(&g->probation);
-	else
-		probation_begin(&g->probation, before, g->current);
+	note_change(g, before);
 	retire(g, before);
 	bound_trim(&g->bound, g->current->config);
 	log_info("master.reloaded",
@@ -265,16 +278,16 @@ end_old(struct generations *g, int64_t now)
 	struct team **at = &g->old, *t;
 
 	while ((t = *at)) {
-		if (now >= t->deadline) {
-			team_signal(t, SIGKILL);
-			t->deadline = now + 1000;
-		}
-		if (!team_is_gone(t)) {
-			at = &t->older;
+		if (team_is_gone(t) && t != g->probation.before) {
+			*at = t->older;
+			team_free(t);
 			continue;
 		}
-		*at = t->older;
-		team_free(t);
+		at = &t->older;
+		if (now < t->deadline)
+			continue;
+		team_signal(t, SIGKILL);
+		t->deadline = now + 1000;
 	}
 }
 
@@ -286,10 +299,9 @@ generation_settle(struct generations *g)
 	if (!g->is_stopping)
 		team_start(g->current, &g->bound, false);
 	end_old(g, now);
-	if (g->probation.is_due && generation_can_reload(g))
+	if (generation_can_reload(g) &&
+		probation_has_failed(&g->probation, g->current))
 		roll_back(g);
-	else if (g->probation.until && now >= g->probation.until)
-		probation_end(&g->probation);
 	if (g->wants_reload && generation_can_reload(g))
 		generation_reload(g);
 }
@@ -300,10 +312,10 @@ generation_when(const struct generations *g)
 	int64_t when = team_next(g->current);
 	const struct team *t;
 
-	if (g->probation.until && g->probation.until < when)
-		when = g->probation.until;
+	if (generation_can_reload(g) && probation_when(&g->probation) < when)
+		when = probation_when(&g->probation);
 	for (t = g->old; t; t = t->older)
-		if (t->deadline < when)
+		if (!team_is_gone(t) && t->deadline < when)
 			when = t->deadline;
 	return when;
 }
@@ -354,10 +366,12 @@ generation_describe(const struct generations *g, json_t *status)
 		team_is_ready(g->current) && !g->is_stopping));
 	json_object_set_new(status, "workers", describe_workers(g->current));
 	json_object_set_new(status, "plugins", describe_plugins(&g->isolate));
+	json_object_set_new(status, "probation",
+		json_boolean(g->probation.before != NULL));
 	json_object_set_new(status, "rolled_back_from",
-		json_integer(g->probation.rolled_back_from));
+		json_integer(g->rolled_back_from));
 	json_object_set_new(status, "rolled_back_why",
-		json_string(g->probation.rolled_back_why));
+		json_string(g->rolled_back_why));
 }
 
 /* ------------------------------------------------------------------- end */
@@ -374,5 +388,4 @@ generation_free(struct generations *g)
 	}
 	team_free(g->next);
 	team_free(g->current);
-	probation_free(&g->probation);
 }

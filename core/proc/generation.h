@@ -9,6 +9,9 @@
  * teams may be ending at once; a reload that comes while another one starts,
  * or while too many are ending, waits for its turn.
  *
+ * For a time the new team is on probation (probation.h). If it fails, one like
+ * the team before is started as a reload would start it.
+ *
  * The master's one thread; nothing here blocks.
  */
 #ifndef PROC_GENERATION_H
@@ -30,10 +33,13 @@ struct generations {
 	unsigned newest;	/* the number given last */
 	struct team *current;	/* serves */
 	struct team *next;	/* is being started, or NULL */
-	struct team *old;	/* they end; newest first */
+	struct team *old;	/* they end, or have; newest first */
 	bool wants_reload;	/* as soon as it may be */
-	bool rolls_back;	/* next is the one before */
+	bool rolls_back;	/* next is one that was before */
 	struct probation probation;
+	/* The last that was given up, for status. */
+	unsigned rolled_back_from;	/* 0: none */
+	char rolled_back_why[240];
 	bool is_stopping;
 	struct bound bound;
 	struct isolate_ledger isolate;	/* plugins that crash, over all */

@@ -65,3 +65,25 @@ isolate_heard(struct isolate_ledger *i, struct str words, int64_t limit,
 		p->restarts++;
 	return false;
 }
+
+void
+isolate_mark(struct isolate_ledger *i)
+{
+	size_t at;
+
+	for (at = 0; at < i->n; at++)
+		i->plugin[at].was_moved = i->plugin[at].is_moved;
+}
+
+void
+isolate_forgive(struct isolate_ledger *i)
+{
+	size_t at;
+
+	for (at = 0; at < i->n; at++) {
+		struct isolate_count *p = &i->plugin[at];
+
+		p->is_moved = p->was_moved;
+		memset(p->recent, 0, sizeof p->recent);
+	}
+}

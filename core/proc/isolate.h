@@ -23,6 +23,7 @@ struct isolate_count {
 	unsigned crashes;	/* in a worker and in its own process */
 	unsigned restarts;	/* of its own process */
 	bool is_moved;		/* out of the workers, until the master ends */
+	bool was_moved;		/* before the generation that serves */
 	int64_t recent[ISOLATE_LIMIT];	/* crashes in a worker, a ring */
 };
 
@@ -37,5 +38,10 @@ struct isolate_ledger {
  * now. Other words are passed over. */
 bool isolate_heard(struct isolate_ledger *i, struct str words, int64_t limit,
 	int64_t window_ms);
+
+/* A new generation serves from now on. */
+void isolate_mark(struct isolate_ledger *i);
+/* It is given up: what it moved out is taken back. */
+void isolate_forgive(struct isolate_ledger *i);
 
 #endif

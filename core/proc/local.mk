@@ -12,11 +12,13 @@ libcore_a_SOURCES += \
 	core/proc/keeper.c core/proc/keeper.h \
 	core/proc/master.c core/proc/master.h \
 	core/proc/milter_text.c core/proc/milter_text.h \
+	core/proc/modules.c core/proc/modules.h \
 	core/proc/plugin_host.c core/proc/plugin_host.h \
 	core/proc/priv.c core/proc/priv.h \
 	core/proc/probation.c core/proc/probation.h \
 	core/proc/sandbox.c core/proc/sandbox.h \
 	core/proc/spawn.c core/proc/spawn.h \
+	core/proc/tally.c core/proc/tally.h \
 	core/proc/team.c core/proc/team.h \
 	core/proc/worker.c core/proc/worker.h
 
@@ -45,3 +47,8 @@ mailroom_milter_SOURCES = core/proc/milter_export.c \
 	core/proc/milter_export.h core/proc/milter_talk.c \
 	core/proc/milter_edits.c
 mailroom_milter_LDADD = $(MILTER_LIBS) $(CORE_LIBS)
+
+check_PROGRAMS += t/unit/proc/tally
+t_unit_proc_tally_SOURCES = t/unit/proc/tally.c
+t_unit_proc_tally_CFLAGS = $(TEST_CFLAGS)
+t_unit_proc_tally_LDADD = $(TEST_LIBS)

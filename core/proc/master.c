@@ -124,7 +124,8 @@ keep_filters(struct master *m)
 	keeper_begin(&m->keeper);
 	if (!m->all.is_stopping || !generation_all_gone(&m->all))
 		for (t = m->all.current; t; t = generation_after(&m->all, t))
-			keeper_want(&m->keeper, t->config);
+			if (!t->draining || !team_is_gone(t))
+				keeper_want(&m->keeper, t->config);
 	keeper_settle(&m->keeper, m->all.is_stopping ? NULL :
 		m->all.current->config);
 }
@@ -142,10 +143,6 @@ start_up(struct master *m, struct err *e)
 		bind_all(m, e) < 0 || open_control(m, e) < 0 ||
 		write_pid(m, e) < 0)
 		return -1;
-	probation_clean(m->all.current->config);
-	probation_keep_modules(m->all.current->config, m->all.newest,
-		&m->all.current->modules);
-	m->all.current->probation = &m->all.probation;
 	m->signals = open_signals();
 	if (m->signals < 0)
 		return err_sys(e, "signalfd");

@@ -1,266 +1,217 @@
 /*
- * probation.c - counting what is said of plugins, and what the generation
- * before ran with.
+ * probation.c - comparing a generation with the one before.
  */
 #include "proc/probation.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
-#include "plug/inspect.h"
-#include "plug/plugin.h"
-#include "proc/team.h"
 
-#define CRASHES 2		/* of a plugin, that are too many */
-#define FAILURES_LEAST 10
-#define RATE_BAD 5		/* one message in so many fails */
-#define RATE_GOOD 50		/* and it was less than one in so many */
+#define ASK_MS 1000
+
+/* Two workers, or four processes of plugins; ten messages. */
+static const struct tally_limits bad = {.score = 4, .failures = 10};
+/* Not bad yet, but nothing to go back to. */
+static const struct tally_limits doubtful = {.score = 1, .failures = 2};
+
+/* ----------------------------------------------------- what has changed */
+
+/* [KIND.NAME], or NULL. The name may have dots in it. */
+static const struct conf_node *
+section(const struct config *c, const char *kind, const char *name)
+{
+	const struct conf_node *all = conf_find(conf_root(c->doc), kind), *n;
+	struct str key;
+	size_t at = 0;
+
+	while (all && (n = conf_next(all, &at, &key)))
+		if (str_is(key, name) && conf_type_of(n) == CONF_TABLE)
+			return n;
+	return NULL;
+}
+
+static bool
+is_same_section(const struct config *a, const struct conf_node *of_a,
+	const struct config *b, const struct conf_node *of_b)
+{
+	const struct conf_node *n, *m;
+	struct str key, other;
+	size_t i = 0, j = 0;
+
+	if (!of_a || !of_b)
+		return of_a == of_b;
+	do {
+		n = conf_next(of_a, &i, &key);
+		m = conf_next(of_b, &j, &other);
+		if (n && m && (!str_eq(key, other) ||
+			!str_eq(conf_raw(a->doc, n), conf_raw(b->doc, m))))
+			return false;
+	} while (n && m);
+	return n == m;
+}
+
+static const char *
+path_of(const struct config *c, const char *name, struct arena *a)
+{
+	const struct conf_node *n = section(c, "plugin", name);
+
+	return n ? plugin_path(a, name, c->server.plugin_dir, c->doc, n) : "";
+}
+
+/* Is the plugin or milter what it was? */
+static bool
+is_same(const struct team *before, const struct team *now, const char *name)
+{
+	const struct config *old = before->config, *new = now->config;
+	struct arena a;
+	bool same;
+
+	if (!is_same_section(old, section(old, "plugin", name), new,
+		section(new, "plugin", name)) ||
+		!is_same_section(old, section(old, "milter", name), new,
+		section(new, "milter", name)))
+		return false;
+	arena_init(&a);
+	same = modules_are_same(&before->modules, path_of(old, name, &a),
+		&now->modules, path_of(new, name, &a));
+	arena_free(&a);
+	return same;
+}
+
+/* The plugin that is not what it was and crashed most, though it may have
+ * done so in a place that nobody could name. False: all are as they were. */
+static bool
+find_suspect(const struct team *before, const struct team *now,
+	struct blame *out)
+{
+	const struct conf_node *all = conf_find(conf_root(now->config->doc),
+		"plugin"), *n;
+	const struct tally_plugin *p;
+	struct arena a;
+	struct str key;
+	size_t at = 0;
+
+	arena_init(&a);
+	while (all && (n = conf_next(all, &at, &key))) {
+		const char *name = arena_cstr(&a, key);
+
+		p = tally_find(&now->tally, name);
+		if ((*out->plugin && (!p || p->crashes <= out->crashes)) ||
+			is_same(before, now, name))
+			continue;
+		snprintf(out->plugin, sizeof out->plugin, "%s", name);
+		out->crashes = p ? p->crashes : 0;
+	}
+	arena_free(&a);
+	return *out->plugin;
+}
+
+/* ------------------------------------------------------------- judgement */
+
+static bool
+blame_crashes(const struct team *before, const struct team *now,
+	const struct tally_limits *limits, struct blame *out)
+{
+	if (!tally_crashes(&before->tally, &now->tally, limits) ||
+		!find_suspect(before, now, out))
+		return false;
+	if (out->crashes)
+		snprintf(out->why, sizeof out->why, "it crashed %u times",
+			out->crashes);
+	else
+		snprintf(out->why, sizeof out->why, "it is new, and %u "
+			"workers crashed, not seen to be in it",
+			now->tally.crashes);
+	return true;
+}
+
+static bool
+blame_failures(const struct team *before, const struct team *now,
+	const struct tally_limits *limits, struct blame *out)
+{
+	size_t i;
+
+	for (i = 0; i < now->tally.n; i++) {
+		const struct tally_plugin *p = &now->tally.plugin[i];
+
+		if (!tally_fails(&before->tally, p, limits) ||
+			is_same(before, now, p->name))
+			continue;
+		snprintf(out->plugin, sizeof out->plugin, "%s", p->name);
+		snprintf(out->why, sizeof out->why,
+			"%llu of %llu messages failed in it",
+			(unsigned long long)p->failures,
+			(unsigned long long)p->messages);
+		return true;
+	}
+	return false;
+}
+
+static bool
+is_worse(const struct team *before, const struct team *now,
+	const struct tally_limits *limits, struct blame *out)
+{
+	*out = (struct blame){.crashes = 0};
+	return blame_crashes(before, now, limits, out) ||
+		blame_failures(before, now, limits, out);
+}
+
+/* ------------------------------------------------------------------ life */
+
+static void
+carry(const struct team *before, struct team *now)
+{
+	size_t i;
+
+	for (i = 0; i < before->tally.n; i++)
+		if (is_same(before, now, before->tally.plugin[i].name))
+			tally_carry(&now->tally, &before->tally.plugin[i]);
+}
 
 void
-probation_init(struct probation *p)
+probation_begin(struct probation *p, struct team *before, struct team *now)
 {
-	*p = (struct probation){.config_fd = -1};
+	struct blame doubt;
+
+	carry(before, now);
+	if (!p->before || !is_worse(p->before, before, &doubtful,
+		&doubt))
+		p->before = before;
+	p->until = clock_mono() + now->config->workers.probation;
+	p->ask_at = clock_mono() + ASK_MS;
+	if (!now->config->workers.probation)
+		probation_end(p);
 }
 
 void
 probation_end(struct probation *p)
 {
-	if (p->config_fd >= 0)
-		close(p->config_fd);
-	if (*p->modules.folder)
-		probation_drop_modules(p->modules.folder);
-	p->config_fd = -1;
-	p->modules = (struct kept_modules){.n = 0};
-	p->until = 0;
-	p->is_due = false;
+	p->before = NULL;
 }
 
-void
-probation_free(struct probation *p)
+bool
+probation_has_failed(struct probation *p, struct team *now)
 {
-	probation_end(p);
-}
+	int64_t at = clock_mono();
 
-/* ----------------------------------------------------------------- modules */
-
-static uint64_t
-digest(uint64_t h, struct str s)
-{
-	size_t i;
-
-	for (i = 0; i < s.len; i++)
-		h = (h ^ (unsigned char)s.at[i]) * 0x100000001b3u;
-	return (h ^ s.len) * 0x100000001b3u;
-}
-
-static void
-keep_module(const struct config *c, const char *name,
-	const struct conf_node *section, struct kept_modules *out,
-	struct arena *a)
-{
-	const char *to = arena_printf(a, "%s/%s.so", out->folder, name);
-	const struct conf_node *n;
-	struct str key, bytes;
-	struct err e = {0};
-	uint64_t h = 0xcbf29ce484222325u;
-	size_t at = 0;
-
-	if (out->n == PROBATION_NAMES || strlen(name) >=
-		sizeof out->item[0].name)
-		return;
-	if (file_read(plugin_path(a, name, c->server.plugin_dir, c->doc,
-		section), INSPECT_MODULE_MOST, a, &bytes, &e) < 0 ||
-		file_replace(to, bytes, 0644, &e) < 0) {
-		log_debug("master.generation", LOG_S("plugin", name),
-			LOG_S("error", e.text));
-		return;
+	if (!p->before)
+		return false;
+	if (is_worse(p->before, now, &bad, &p->blame))
+		return true;
+	if (at >= p->ask_at) {
+		team_ask_rates(now);
+		p->ask_at = at + ASK_MS;
 	}
-	h = digest(h, bytes);
-	while ((n = conf_next(section, &at, &key)))
-		if (conf_type_of(n) != CONF_TABLE)
-			h = digest(digest(h, key), conf_raw(c->doc, n));
-	snprintf(out->item[out->n].name, sizeof out->item[0].name, "%s",
-		name);
-	out->item[out->n++].digest = h;
-}
-
-void
-probation_keep_modules(const struct config *c, unsigned generation,
-	struct kept_modules *out)
-{
-	const struct conf_node *all = conf_find(conf_root(c->doc), "plugin");
-	const struct conf_node *n;
-	struct arena a;
-	struct str key;
-	size_t at = 0, size = sizeof out->folder;
-
-	*out = (struct kept_modules){.n = 0};
-	if (!all || c->workers.probation == 0)
-		return;
-	snprintf(out->folder, size, "%s/generations", c->server.data);
-	if (mkdir(out->folder, 0755) == 0)
-		chmod(out->folder, 0755);	/* workers of another user
-						   read there */
-	snprintf(out->folder, size, "%s/generations/%u", c->server.data,
-		generation);
-	if (mkdir(out->folder, 0755) < 0 || chmod(out->folder, 0755) < 0) {
-		log_warn("master.generation", LOG_S("folder", out->folder),
-			LOG_S("error", strerror(errno)));
-		out->folder[0] = '\0';
-		return;
+	if (at >= p->until) {
+		log_info("master.proven", LOG_N("generation", now->generation));
+		probation_end(p);
 	}
-	while ((n = conf_next(all, &at, &key))) {
-		arena_init(&a);
-		if (conf_type_of(n) == CONF_TABLE)
-			keep_module(c, arena_cstr(&a, key), n, out, &a);
-		arena_free(&a);
-	}
+	return false;
 }
 
-void
-probation_drop_modules(const char *folder)
+int64_t
+probation_when(const struct probation *p)
 {
-	DIR *d = opendir(folder);
-	struct dirent *entry;
-
-	while (d && (entry = readdir(d)))
-		if (*entry->d_name != '.')
-			unlinkat(dirfd(d), entry->d_name, 0);
-	if (d)
-		closedir(d);
-	rmdir(folder);
-}
-
-void
-probation_clean(const struct config *c)
-{
-	char path[4096];
-	struct dirent *entry;
-	size_t n = (size_t)snprintf(path, sizeof path, "%s/generations/",
-		c->server.data);
-	DIR *d = opendir(path);
-
-	while (d && (entry = readdir(d)))
-		if (*entry->d_name != '.') {
-			snprintf(path + n, sizeof path - n, "%s",
-				entry->d_name);
-			probation_drop_modules(path);
-		}
-	if (d)
-		closedir(d);
-}
-
-/* ------------------------------------------------------------------ counting */
-
-static struct probation_count *
-find(struct probation_counts *c, struct str name, bool make)
-{
-	size_t i;
-
-	for (i = 0; i < c->n; i++)
-		if (str_is(name, c->plugin[i].name))
-			return &c->plugin[i];
-	if (!make || c->n == PROBATION_NAMES || !name.len ||
-		name.len >= sizeof c->plugin[0].name)
-		return NULL;
-	c->plugin[c->n] = (struct probation_count){.name = ""};
-	memcpy(c->plugin[c->n].name, name.at, name.len);
-	return &c->plugin[c->n++];
-}
-
-static uint64_t
-digest_of(const struct kept_modules *k, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < k->n; i++)
-		if (!strcmp(k->item[i].name, name))
-			return k->item[i].digest;
-	return 0;
-}
-
-/* What is as it was would be no better in the generation before. */
-static void
-due(struct probation *p, const struct probation_count *c, const char *why)
-{
-	if (p->is_due || digest_of(&p->modules, c->name) ==
-		digest_of(&p->modules_now, c->name))
-		return;
-	p->is_due = true;
-	snprintf(p->plugin, sizeof p->plugin, "%s", c->name);
-	snprintf(p->why, sizeof p->why, "%s", why);
-}
-
-static void
-judge(struct probation *p, const struct probation_count *c)
-{
-	const struct probation_count *old = find(&p->before,
-		str_from(c->name), false);
-	char why[160];
-
-	if (!p->until || clock_mono() >= p->until)
-		return;
-	if (c->crashes >= CRASHES) {
-		snprintf(why, sizeof why, "it crashed %u times", c->crashes);
-		due(p, c, why);
-	}
-	if (c->failures < FAILURES_LEAST ||
-		c->failures * RATE_BAD < c->messages ||
-		(old && old->failures * RATE_GOOD > old->messages))
-		return;
-	snprintf(why, sizeof why, "%llu of %llu messages failed in it",
-		(unsigned long long)c->failures,
-		(unsigned long long)c->messages);
-	due(p, c, why);
-}
-
-void
-probation_heard(struct probation *p, struct str words)
-{
-	struct str what = str_cut(&words, ' '), name = str_cut(&words, ' ');
-	struct str messages = str_cut(&words, ' ');
-	struct probation_count *c;
-	uint64_t n, m;
-
-	if (!str_is(what, "crash") && !str_is(what, "died") &&
-		!str_is(what, "rate"))
-		return;
-	c = find(&p->now, name, true);
-	if (!c)
-		return;
-	if (!str_is(what, "rate")) {
-		c->crashes++;
-	} else if (str_u64(messages, UINT32_MAX, &n) && str_u64(words,
-		UINT32_MAX, &m)) {
-		c->messages += n;
-		c->failures += m;
-	}
-	judge(p, c);
-}
-
-void
-probation_begin(struct probation *p, struct team *before,
-	const struct team *now)
-{
-	const int64_t patience = now->config->workers.probation;
-
-	probation_end(p);
-	p->before = p->now;
-	p->now = (struct probation_counts){.n = 0};
-	if (!patience || !*before->modules.folder)
-		return;
-	p->config_fd = fcntl(before->config_fd, F_DUPFD_CLOEXEC, 3);
-	if (p->config_fd < 0)
-		return;
-	p->modules = before->modules;
-	before->modules.folder[0] = '\0';
-	p->modules_now = now->modules;
-	p->generation = before->generation;
-	p->until = clock_mono() + patience;
+	if (!p->before)
+		return CLOCK_NEVER;
+	return p->ask_at < p->until ? p->ask_at : p->until;
 }

@@ -2,11 +2,12 @@
  * probation.h - a new generation of workers proves itself, or the one before
  * comes back.
  *
- * For a while after a reload the master keeps what the old generation ran
- * with: the text of its configuration, and copies of its modules, for files
- * may have been overwritten since. It counts what the workers say of plugins.
- * When one whose module or section is not what it was crashes, or fails much
- * more often than it did, the old generation is started again from that.
+ * For a while after a reload the team before is kept, when its processes are
+ * long gone, with all that it ran with: the text of its configuration and its
+ * modules. The new one's workers are asked how their filters do. If workers
+ * or plugins crash that did not, or a filter fails for many more messages
+ * than it did, and a plugin is not what it was before, then that is the
+ * reason. What is as it was would be no better in the generation before.
  *
  * The master's one thread.
  */
@@ -14,71 +15,33 @@
 #define PROC_PROBATION_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-#include "base/err.h"
-#include "base/str.h"
-#include "proc/config.h"
+#include "proc/team.h"
 
-#define PROBATION_NAMES 64
-
-/* What is known of a plugin in one generation. */
-struct probation_count {
-	char name[64];
-	unsigned crashes;
-	uint64_t messages, failures;
+struct blame {
+	char plugin[64];
+	unsigned crashes;	/* of it */
+	char why[160];
 };
-
-struct probation_counts {
-	struct probation_count plugin[PROBATION_NAMES];
-	size_t n;
-};
-
-/* What a generation runs with, of plugins. */
-struct kept_modules {
-	char folder[300];	/* copies, NAME.so; "": none */
-	struct {
-		char name[64];
-		uint64_t digest;	/* of the module and its section */
-	} item[PROBATION_NAMES];
-	size_t n;
-};
-
-struct team;
 
 struct probation {
-	struct probation_counts now, before;
-	int64_t until;		/* clock_mono; 0: none is under way */
-	unsigned generation;	/* the one that may come back */
-	int config_fd;		/* its text; -1 */
-	struct kept_modules modules, modules_now;
-	bool is_due;		/* roll back: `why` */
-	char plugin[64], why[160];
-	/* The last that was done, for status. */
-	unsigned rolled_back_from;
-	char rolled_back_why[240];
+	struct team *before;	/* would come back; NULL: none is under way */
+	int64_t until;		/* clock_mono */
+	int64_t ask_at;		/* how the filters do */
+	struct blame blame;
 };
 
-void probation_init(struct probation *p);
-void probation_free(struct probation *p);
-
-/* Copies the modules of a configuration to DATA/generations/N; what cannot be
- * copied is left out, and its worker will say why. */
-void probation_keep_modules(const struct config *c, unsigned generation,
-	struct kept_modules *out);
-void probation_drop_modules(const char *folder);
-/* At the start of a master: what its predecessors left. */
-void probation_clean(const struct config *c);
-
-/* `now` took over from `before`, which is about to retire and gives up its
- * modules. */
+/* `now` took over from `before`. Which team would come back is decided: of
+ * one that is in doubt itself, the one before that. */
 void probation_begin(struct probation *p, struct team *before,
-	const struct team *now);
-/* Words of a worker of the generation that serves: "crash NAME", "died NAME",
- * "rate NAME MESSAGES FAILURES". Others are passed over. */
-void probation_heard(struct probation *p, struct str words);
-/* Its time is over, or it was carried out. */
+	struct team *now);
+/* It is over: `before` may go. */
 void probation_end(struct probation *p);
+/* Judges, and asks when it is time. True: `now` is to be given up, for what
+ * p->blame says. */
+bool probation_has_failed(struct probation *p, struct team *now);
+/* When it has something to do, clock_mono. */
+int64_t probation_when(const struct probation *p);
 
 #endif

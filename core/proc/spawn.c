@@ -15,14 +15,13 @@
 #define FIRST_FD 10	/* descriptors are handed over from here on */
 
 int
-spawn_config_fd(struct str text, struct err *e)
+spawn_sealed_fd(const char *name, struct str bytes, struct err *e)
 {
-	int fd = memfd_create("mailroom-config", MFD_CLOEXEC |
-		MFD_ALLOW_SEALING);
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd < 0)
 		return err_sys(e, "memfd_create");
-	if (file_write_all(fd, text.at, text.len, e) < 0) {
+	if (file_write_all(fd, bytes.at, bytes.len, e) < 0) {
 		close(fd);
 		return -1;
 	}
@@ -36,7 +35,7 @@ spawn_config_fd(struct str text, struct err *e)
 static void
 hand_over(const int *from, size_t n)
 {
-	int lifted[300];
+	int lifted[SPAWN_FDS + 2];
 	size_t i;
 
 	for (i = 0; i < n; i++) {
@@ -55,7 +54,7 @@ static const char **
 make_args(const struct spawn *s, struct arena *a)
 {
 	const char **argv = arena_alloc(a, (16 +
-		2 * s->n_listen + 2 * ISOLATE_NAMES) * sizeof *argv);
+		2 * (s->n_listen + s->n_copies) + 2 * ISOLATE_NAMES) * sizeof *argv);
 	size_t n = 0, i;
 
 	argv[n++] = "mailroomd";
@@ -73,10 +72,6 @@ make_args(const struct spawn *s, struct arena *a)
 		argv[n++] = "--suspects";
 		argv[n++] = arena_cstr(a, str_from(s->suspects));
 	}
-	if (s->modules) {
-		argv[n++] = "--modules";
-		argv[n++] = arena_cstr(a, str_from(s->modules));
-	}
 	for (i = 0; s->isolate && i < s->isolate->n; i++)
 		if (s->isolate->plugin[i].is_moved) {
 			argv[n++] = "--isolate";
@@ -88,6 +83,11 @@ make_args(const struct spawn *s, struct arena *a)
 		argv[n++] = arena_printf(a, "%s=%d", s->listen[i].name,
 			FIRST_FD + 2 + (int)i);
 	}
+	for (i = 0; i < s->n_copies; i++) {
+		argv[n++] = "--module";
+		argv[n++] = arena_printf(a, "%d=%s", FIRST_FD + 2 +
+			(int)(s->n_listen + i), s->copies[i].path);
+	}
 	argv[n] = NULL;
 	return argv;
 }
@@ -97,13 +97,14 @@ spawn_worker(const struct spawn *s, int *control, struct err *e)
 {
 	struct arena a;
 	const char **argv;
-	int pair[2], from[258];
+	int pair[2], from[SPAWN_FDS + 2];
 	sigset_t none;
 	pid_t pid;
-	size_t i;
+	size_t n = 2, i;
 
-	if (s->n_listen > 256)
-		return err_set(e, ERR_CONFIG, "more than 256 addresses");
+	if (s->n_listen + s->n_copies > SPAWN_FDS)
+		return err_set(e, ERR_CONFIG, "more than %d addresses and "
+			"modules", SPAWN_FDS);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, "socketpair");
 	arena_init(&a);
@@ -111,10 +112,12 @@ spawn_worker(const struct spawn *s, int *control, struct err *e)
 	from[0] = pair[1];
 	from[1] = s->config_fd;
 	for (i = 0; i < s->n_listen; i++)
-		from[2 + i] = s->listen[i].fd;
+		from[n++] = s->listen[i].fd;
+	for (i = 0; i < s->n_copies; i++)
+		from[n++] = s->copies[i].fd;
 	pid = fork();
 	if (pid == 0) {
-		hand_over(from, 2 + s->n_listen);
+		hand_over(from, n);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		execv("/proc/self/exe", (char *const *)argv);
@@ -144,6 +147,18 @@ read_listen(char *arg, struct spawn_listen *out)
 	return 0;
 }
 
+static int
+read_module(const char *arg, struct module_copy *out)
+{
+	struct str rest = str_from(arg), number = str_cut(&rest, '=');
+	uint64_t fd;
+
+	if (!rest.len || !str_u64(number, 65535, &fd))
+		return -1;
+	*out = (struct module_copy){rest.at, (int)fd};
+	return 0;
+}
+
 int
 spawn_read_args(int argc, char **argv, struct spawn_args *out, struct err *e)
 {
@@ -169,8 +184,6 @@ spawn_read_args(int argc, char **argv, struct spawn_args *out, struct err *e)
 			out->orphans = value;
 		else if (!strcmp(key, "--suspects"))
 			out->suspects = value;
-		else if (!strcmp(key, "--modules"))
-			out->modules = value;
 		else if (!strcmp(key, "--isolate") &&
 			out->n_moved < ISOLATE_NAMES)
 			out->moved[out->n_moved++] = value;
@@ -178,13 +191,17 @@ spawn_read_args(int argc, char **argv, struct spawn_args *out, struct err *e)
 			read_listen(argv[i + 1],
 				&out->listen[out->n_listen]) == 0)
 			out->n_listen++;
+		else if (!strcmp(key, "--module") && out->n_copies < SPAWN_FDS
+			&& read_module(value,
+				&out->copies[out->n_copies]) == 0)
+			out->n_copies++;
 		else
 			return err_set(e, ERR_CONFIG,
 				"unknown worker argument %s", key);
 	}
 	if (out->role == ROLE_MASTER || !out->config_file)
 		return err_set(e, ERR_CONFIG, "not a worker's command line");
-	for (i = 0; i < 2 + (int)out->n_listen; i++)
+	for (i = 0; i < 2 + (int)(out->n_listen + out->n_copies); i++)
 		fcntl(FIRST_FD + i, F_SETFD, FD_CLOEXEC);
 	fcntl(SPAWN_LOCK_FD, F_SETFD, FD_CLOEXEC);
 	return 0;

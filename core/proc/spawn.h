@@ -36,11 +36,15 @@ struct spawn {
 				   return, a blank between */
 	const char *suspects;	/* runner: messages to put off once, likewise */
 	const struct isolate_ledger *isolate;	/* plugins moved out; or NULL */
-	const char *modules;	/* folder to load plugins from, or NULL */
+	const struct module_copy *copies;	/* modules not to be opened */
+	size_t n_copies;
 };
 
-/* A memory file with the text. */
-int spawn_config_fd(struct str text, struct err *e);
+/* Most sockets and modules that are handed over. */
+#define SPAWN_FDS 280
+
+/* A memory file with the bytes, which nobody can change any more. */
+int spawn_sealed_fd(const char *name, struct str bytes, struct err *e);
 /* The child's pid; *control is our end of its control channel. */
 pid_t spawn_worker(const struct spawn *s, int *control, struct err *e);
 
@@ -52,7 +56,9 @@ struct spawn_args {
 	int config_fd, control_fd;
 	struct spawn_listen listen[256];
 	size_t n_listen;
-	const char *orphans, *suspects, *modules;
+	struct module_copy copies[SPAWN_FDS];
+	size_t n_copies;
+	const char *orphans, *suspects;
 	const char *moved[ISOLATE_NAMES];
 	size_t n_moved;
 };

@@ -58,7 +58,8 @@ team_new(unsigned generation, struct config *c, struct str text, struct err *e)
 
 	t->generation = generation;
 	t->config = c;
-	t->config_fd = spawn_config_fd(text, e);
+	modules_init(&t->modules);
+	t->config_fd = spawn_sealed_fd("mailroom-config", text, e);
 	if (t->config_fd < 0) {
 		free(t);
 		return NULL;
@@ -107,13 +108,15 @@ static void
 start_one(struct team *t, struct worker *w, const struct bound *b)
 {
 	struct spawn_listen listen[256];
+	struct module_copy copies[SPAWN_FDS];
 	struct spawn s = {.role = w->role, .generation = t->generation,
 		.config_file = t->config->file, .config_fd = t->config_fd,
-		.listen = listen, .isolate = t->isolate,
-		.modules = t->uses_kept ? t->modules.folder : NULL};
+		.listen = listen, .isolate = t->isolate, .copies = copies};
 	struct err e = {0};
 
 	s.n_listen = pick_sockets(t, w->role, b, listen, 256);
+	s.n_copies = modules_lost(&t->modules, copies,
+		SPAWN_FDS - s.n_listen);
 	s.orphans = w->orphans[0] ? w->orphans : NULL;
 	s.suspects = w->suspects[0] ? w->suspects : NULL;
 	w->ready = false;
@@ -188,22 +191,21 @@ note_suspect(struct worker *w, struct str message)
 
 /* What a worker says beside "ready" is of plugins that crash. */
 static void
-hear_words(const struct team *t, struct worker *w, struct str words)
+hear_words(struct team *t, struct worker *w, struct str words)
 {
 	const struct workers_settings *set = &t->config->workers;
 	struct str rest = words;
 
 	if (str_is(str_cut(&rest, ' '), "suspect"))
 		note_suspect(w, rest);
-	else if (t->probation)
-		probation_heard(t->probation, words);
+	tally_heard(&t->tally, words);
 	if (t->isolate)
 		isolate_heard(t->isolate, words, set->crash_limit,
 			set->crash_window);
 }
 
 static void
-hear_last_words(const struct team *t, struct worker *w)
+hear_last_words(struct team *t, struct worker *w)
 {
 	char text[128];
 	ssize_t n;
@@ -243,6 +245,8 @@ team_ended(struct team *t, pid_t pid, int status)
 	if (now - w->started > YOUNG)
 		w->pause = set->restart_first;
 	w->crashes++;
+	if (!t->draining)
+		tally_worker_ended(&t->tally);
 	if (!t->draining || status)
 		log_end(w, pid, status);
 	if (w->role == ROLE_RUNNER)
@@ -317,33 +321,48 @@ team_find(struct team *t, int control)
 	return NULL;
 }
 
+/* One that does not listen does not keep us. */
 static void
 tell_all(struct team *t, const char *word)
 {
 	size_t i;
 
-	t->draining = true;
-	for (i = 0; i < t->n; i++) {
-		t->worker[i].restart_at = CLOCK_NEVER;
+	for (i = 0; i < t->n; i++)
 		if (t->worker[i].control >= 0 &&
 			send(t->worker[i].control, word, strlen(word),
-			MSG_NOSIGNAL) < 0)
+			MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 			log_warn("worker.tell", LOG_S("word", word),
 				LOG_N("worker", t->worker[i].pid),
 				LOG_S("error", strerror(errno)));
-	}
+}
+
+static void
+end_all(struct team *t, const char *word)
+{
+	size_t i;
+
+	t->draining = true;
+	for (i = 0; i < t->n; i++)
+		t->worker[i].restart_at = CLOCK_NEVER;
+	tell_all(t, word);
 }
 
 void
 team_retire(struct team *t)
 {
-	tell_all(t, "retire");
+	end_all(t, "retire");
 }
 
 void
 team_drain(struct team *t)
 {
-	tell_all(t, "drain");
+	end_all(t, "drain");
+}
+
+void
+team_ask_rates(struct team *t)
+{
+	tell_all(t, "rates");
 }
 
 void
@@ -377,8 +396,7 @@ team_free(struct team *t)
 	for (i = 0; i < t->n; i++)
 		close_control(&t->worker[i]);
 	close(t->config_fd);
-	if (*t->modules.folder)
-		probation_drop_modules(t->modules.folder);
+	modules_free(&t->modules);
 	config_free(t->config);
 	free(t->worker);
 	free(t);

@@ -15,7 +15,8 @@
 #include "proc/bound.h"
 #include "proc/config.h"
 #include "proc/isolate.h"
-#include "proc/probation.h"
+#include "proc/modules.h"
+#include "proc/tally.h"
 
 struct worker {			/* a place in the team and who fills it */
 	enum role role;
@@ -42,9 +43,8 @@ struct team {
 	bool was_ready;		/* all of them were, once */
 	bool draining;		/* nobody is started again */
 	int64_t deadline;	/* then who is left is killed, clock_mono */
-	struct kept_modules modules;
-	bool uses_kept;		/* workers load them from there */
-	struct probation *probation;	/* hears what workers say; or NULL */
+	struct modules modules;
+	struct tally tally;	/* how its plugins do */
 	struct isolate_ledger *isolate;	/* the master's; NULL: none is kept */
 	struct team *older;	/* the master's list of those that drain */
 };
@@ -72,6 +72,8 @@ struct worker *team_find(struct team *t, int control);
 void team_retire(struct team *t);
 /* Asks all to end, sessions at their next command. Also after team_retire. */
 void team_drain(struct team *t);
+/* How do the filters do? The answers come in time, to the tally. */
+void team_ask_rates(struct team *t);
 void team_signal(struct team *t, int sig);
 bool team_is_gone(const struct team *t);
 void team_free(struct team *t);		/* all must be gone */

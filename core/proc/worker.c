@@ -37,7 +37,6 @@
 #define EXIT_CONFIG 78
 #define LAST_MS 3000	/* for those who stayed until they were told to go */
 #define LOOK_MS 200
-#define RATE_MS 1000		/* between words of how filters do */
 
 struct worker_life {
 	struct spawn_args args;
@@ -101,7 +100,8 @@ load_plugins(struct worker_life *w, struct err *e)
 	w->plugins.isolates = true;
 	w->plugins.moved = w->args.moved;
 	w->plugins.n_moved = w->args.n_moved;
-	w->plugins.kept = w->args.modules;
+	w->plugins.copies = w->args.copies;
+	w->plugins.n_copies = w->args.n_copies;
 	watched_control = w->args.control_fd;
 	remote_watch(tell_master);
 	ok = config_load_plugins(c, w->args.role, &w->plugins, &report);
@@ -350,12 +350,15 @@ tell_rates(struct worker_life *w)
 			(unsigned long long)messages,
 			(unsigned long long)failures);
 		if (send(w->args.control_fd, text, strlen(text),
-			MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-			return;		/* it is busy, or gone */
+			MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+			continue;
+		p->messages += messages;	/* next time, then */
+		p->failures += failures;
+		return;
 	}
 }
 
-enum word { WORD_NONE, WORD_RETIRE, WORD_DRAIN, WORD_GONE };
+enum word { WORD_NONE, WORD_RATES, WORD_RETIRE, WORD_DRAIN, WORD_GONE };
 
 /* The master's next word, waiting at most ms (-1: for ever). */
 static enum word
@@ -371,6 +374,8 @@ hear_master(const struct worker_life *w, int ms)
 	if (n <= 0)
 		return n < 0 && errno == EINTR ? WORD_NONE : WORD_GONE;
 	text[n] = '\0';
+	if (!strcmp(text, "rates"))
+		return WORD_RATES;
 	return strcmp(text, "retire") ? WORD_DRAIN : WORD_RETIRE;
 }
 
@@ -454,9 +459,10 @@ worker_main(int argc, char **argv)
 	}
 	if (send(w.args.control_fd, "ready", 5, MSG_NOSIGNAL) < 0)
 		return 1;
-	while ((word = hear_master(&w, w.args.role == ROLE_SMTP ? RATE_MS :
-		-1)) == WORD_NONE)
-		tell_rates(&w);
+	while ((word = hear_master(&w, -1)) <= WORD_RATES)
+		if (word == WORD_RATES)
+			tell_rates(&w);
+	tell_rates(&w);
 	finish(&w, word);
 	return 0;
 }
