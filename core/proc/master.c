@@ -53,7 +53,9 @@ give_data(const struct config *c, struct err *e)
 		snprintf(path, sizeof path, "%s%s", c->server.data, sub[i]);
 		if (file_mkdirs(path, 0700, e) < 0)
 			return -1;
-		if (geteuid() == 0 && chown(path, uid, gid) < 0)
+		/* Below it workers may have put a link to anywhere. */
+		if (geteuid() == 0 && (*sub[i] ? lchown : chown)(path, uid,
+			gid) < 0)
 			return err_sys(e, "%s", path);
 	}
 	return 0;
