@@ -8,6 +8,8 @@
  */
 #include "queue/client.h"
 
+#include <poll.h>
+
 #include "base/clock.h"
 #include "base/enc.h"
 #include "net/stream.h"
@@ -15,18 +17,21 @@
 #define LINE_MOST 2048
 #define REPLY_LINES 100
 
-struct talk {
+/* t, a and out are those of the call that runs; between calls t is `own`. */
+struct client {
 	const struct client_talk *t;
 	struct stream s;
 	struct arena *a;
 	struct client_result *out;
 	bool pipelining, size, eightbit, utf8, starttls, auth_plain;
-	bool secure;
+	bool secure, spoiled;
 	int64_t patience;	/* for one answer, ms */
+	struct client_talk own;
+	struct host host;
 };
 
 static struct reply
-lost(struct talk *k, const char *when)
+lost(struct client *k, const char *when)
 {
 	const struct err *e = stream_error(&k->s);
 
@@ -38,7 +43,7 @@ lost(struct talk *k, const char *when)
 /* The next calls may wait as long as one answer may take, and not beyond the
  * end of the whole talk. */
 static void
-limit(struct talk *k)
+limit(struct client *k)
 {
 	int64_t left = k->t->deadline - clock_mono();
 
@@ -49,7 +54,7 @@ limit(struct talk *k)
 
 /* One answer, all its lines. */
 static struct reply
-hear(struct talk *k, const char *when)
+hear(struct client *k, const char *when)
 {
 	struct reply r = {0};
 	struct str line;
@@ -76,7 +81,7 @@ hear(struct talk *k, const char *when)
 }
 
 static struct reply
-ask(struct talk *k, const char *when, const char *command)
+ask(struct client *k, const char *when, const char *command)
 {
 	stream_puts(&k->s, command);
 	stream_write(&k->s, "\r\n", 2);
@@ -84,7 +89,7 @@ ask(struct talk *k, const char *when, const char *command)
 }
 
 static void
-note_extension(struct talk *k, struct str line)
+note_extension(struct client *k, struct str line)
 {
 	static const char auth[] = "AUTH";
 	struct str word = str_word(&line);
@@ -107,13 +112,14 @@ note_extension(struct talk *k, struct str line)
 
 /* EHLO, or HELO for a server that does not know it. */
 static struct reply
-greet(struct talk *k)
+greet(struct client *k)
 {
 	struct reply r;
 	struct str rest;
 
 	k->pipelining = k->size = k->eightbit = k->utf8 = false;
 	k->starttls = k->auth_plain = false;
+	k->patience = k->t->timeout.helo;
 	stream_printf(&k->s, "EHLO %s\r\n", k->t->hostname);
 	r = hear(k, "greeting");
 	if (r.code == 500 || r.code == 502) {
@@ -131,7 +137,7 @@ greet(struct talk *k)
 
 /* false: the talk is over, out->whole says why. */
 static bool
-start_tls(struct talk *k)
+start_tls(struct client *k)
 {
 	struct err e = {0};
 	struct reply r;
@@ -169,7 +175,7 @@ start_tls(struct talk *k)
 }
 
 static bool
-log_in(struct talk *k)
+log_in(struct client *k)
 {
 	const struct client_talk *t = k->t;
 	struct buf plain, line;
@@ -215,7 +221,7 @@ is_utf8_envelope(const struct client_talk *t)
 }
 
 static void
-write_mail(struct talk *k, bool utf8)
+write_mail(struct client *k, bool utf8)
 {
 	stream_puts(&k->s, "MAIL FROM:<");
 	stream_write_str(&k->s, k->t->sender);
@@ -231,18 +237,28 @@ write_mail(struct talk *k, bool utf8)
 }
 
 static void
-write_rcpt(struct talk *k, size_t i)
+write_rcpt(struct client *k, size_t i)
 {
 	stream_puts(&k->s, "RCPT TO:<");
 	stream_write_str(&k->s, k->t->rcpt[i]);
 	stream_puts(&k->s, ">\r\n");
 }
 
+/* Those to recipients that were sent along with a refused sender. */
+static void
+drop_answers(struct client *k)
+{
+	size_t i;
+
+	for (i = 0; k->pipelining && i < k->t->n_rcpt; i++)
+		hear(k, "giving a recipient");
+}
+
 /* Sender and recipients, pipelined where offered (RFC 2920; never DATA with
  * them, so that nothing is sent when all are refused). Returns how many were
  * taken; -1: whole is set. */
 static int
-send_envelope(struct talk *k)
+send_envelope(struct client *k)
 {
 	bool utf8 = is_utf8_envelope(k->t);
 	struct reply r;
@@ -255,6 +271,7 @@ send_envelope(struct talk *k)
 			k->t->host->name);
 		return -1;
 	}
+	k->patience = k->t->timeout.mail;
 	write_mail(k, utf8);
 	if (k->pipelining)
 		for (i = 0; i < k->t->n_rcpt; i++)
@@ -262,8 +279,10 @@ send_envelope(struct talk *k)
 	r = hear(k, "giving the sender");
 	if (r.code != 250) {
 		k->out->whole = r;
+		drop_answers(k);
 		return -1;
 	}
+	k->patience = k->t->timeout.rcpt;
 	for (i = 0; i < k->t->n_rcpt; i++) {
 		if (!k->pipelining)
 			write_rcpt(k, i);
@@ -276,7 +295,7 @@ send_envelope(struct talk *k)
 
 /* The message with dots stuffed (RFC 5321 4.5.2) and a last CRLF. */
 static bool
-send_body(struct talk *k)
+send_body(struct client *k)
 {
 	enum { BLOCK = 32768 };
 	char *block = arena_alloc(k->a, BLOCK);
@@ -314,7 +333,7 @@ send_body(struct talk *k)
 }
 
 static void
-spread(struct talk *k, struct reply r)
+spread(struct client *k, struct reply r)
 {
 	size_t i;
 
@@ -323,23 +342,36 @@ spread(struct talk *k, struct reply r)
 			k->out->rcpt[i] = r;
 }
 
+/* What stands of a transaction is forgotten, for the next message. */
 static void
-send_message(struct talk *k)
+start_over(struct client *k)
+{
+	k->patience = k->t->timeout.helo;
+	if (ask(k, "starting over", "RSET").code != 250)
+		k->spoiled = true;
+}
+
+static void
+send_message(struct client *k)
 {
 	int taken = send_envelope(k);
 	struct reply r;
 
 	if (taken <= 0) {
-		if (taken == 0 && !stream_failed(&k->s))
-			ask(k, "starting over", "RSET");
+		if (!stream_failed(&k->s) && k->out->whole.code != 421)
+			start_over(k);
 		return;
 	}
+	k->out->began = true;
+	k->patience = k->t->timeout.data;
 	r = ask(k, "starting the message", "DATA");
 	if (r.code != 354) {
+		k->spoiled = true;
 		spread(k, r.code / 100 == 2 ? REPLY(451, "4.5.0",
 			"unexpected answer to DATA") : r);
 		return;
 	}
+	k->patience = k->t->timeout.block;
 	if (!send_body(k)) {
 		spread(k, stream_failed(&k->s) ? lost(k, "sending") :
 			REPLY(451, "4.3.0", "the message cannot be read"));
@@ -347,55 +379,127 @@ send_message(struct talk *k)
 		stream_fail(&k->s, ERR_SYS, "message not readable");
 		return;
 	}
-	k->patience = k->t->timeout * 2;	/* RFC 5321 4.5.3.2.6 */
+	k->patience = k->t->timeout.dot;
 	spread(k, hear(k, "waiting for the final answer"));
 }
 
-static void
-talk(struct talk *k)
+/* Up to the point where a message may be sent. */
+static bool
+introduce(struct client *k)
 {
-	struct reply r = hear(k, "waiting for the greeting");
+	struct reply r;
 
-	if (r.code != 220) {
-		k->out->whole = r;
-		return;
-	}
-	r = greet(k);
-	if (r.code != 250) {
-		k->out->whole = r;
-		return;
-	}
-	if (!start_tls(k) || !log_in(k))
-		return;
-	send_message(k);
-	if (!stream_failed(&k->s)) {
-		k->patience = 2000;
-		ask(k, "saying good-bye", "QUIT");
-	}
+	k->patience = k->t->timeout.greeting;
+	r = hear(k, "waiting for the greeting");
+	if (r.code == 220)
+		r = greet(k);
+	if (r.code == 250)
+		return start_tls(k) && log_in(k);
+	k->out->whole = r;
+	return false;
 }
 
-void
-client_run(const struct client_talk *t, struct arena *a,
+static void
+begin_call(struct client *k, const struct client_talk *t, struct arena *a,
 	struct client_result *out)
 {
-	struct talk k = {.t = t, .a = a, .out = out, .patience = t->timeout};
-	struct err e = {0};
 	size_t i;
-	int fd;
 
-	*out = (struct client_result){.rcpt =
+	*out = (struct client_result){.connected = true, .rcpt =
 		arena_alloc(a, (t->n_rcpt + 1) * sizeof *out->rcpt)};
 	for (i = 0; i < t->n_rcpt; i++)
 		out->rcpt[i] = REPLY(451, "4.4.2", "not attempted");
-	fd = sock_connect(&t->host->address, NULL,
-		clock_mono() + t->connect_timeout, &e);
+	k->t = t;
+	k->a = a;
+	k->out = out;
+}
+
+static void
+end_call(struct client *k)
+{
+	k->t = &k->own;
+	k->a = NULL;
+	k->out = NULL;
+}
+
+static void
+free_client(struct client *k)
+{
+	stream_close(&k->s);
+	free((char *)k->host.name);
+	free(k);
+}
+
+struct client *
+client_open(const struct client_talk *t, struct arena *a,
+	struct client_result *out)
+{
+	struct client *k = mem_alloc(sizeof *k);
+	struct err e = {0};
+	int fd;
+
+	k->host = *t->host;
+	k->host.name = mem_cstr(t->host->name);
+	k->own = (struct client_talk){.host = &k->host, .timeout = t->timeout};
+	begin_call(k, t, a, out);
+	fd = sock_connect(&t->host->address, t->source,
+		clock_mono() + t->timeout.connect, &e);
+	stream_init(&k->s, fd);
 	if (fd < 0) {
+		out->connected = false;
 		out->whole = reply_printf(a, 451, "4.4.1", "%s: %s",
 			t->host->name, e.text);
-		return;
 	}
-	out->connected = true;
-	stream_init(&k.s, fd);
-	talk(&k);
-	stream_close(&k.s);
+	if (fd >= 0 && introduce(k)) {
+		end_call(k);
+		return k;
+	}
+	end_call(k);
+	client_close(k, CLIENT_QUIT_MS);
+	return NULL;
+}
+
+void
+client_send(struct client *k, const struct client_talk *t, struct arena *a,
+	struct client_result *out)
+{
+	begin_call(k, t, a, out);
+	send_message(k);
+	out->lost = stream_failed(&k->s);
+	if (out->whole.code == 421)
+		k->spoiled = true;
+	end_call(k);
+}
+
+/* A server that has closed, or said 421 meanwhile, left something to read. */
+bool
+client_is_good(struct client *k)
+{
+	struct pollfd p = {.fd = k->s.fd, .events = POLLIN};
+
+	return !stream_failed(&k->s) && !k->spoiled &&
+		!stream_pending(&k->s, true) && poll(&p, 1, 0) == 0 &&
+		stream_release(&k->s);
+}
+
+const struct host *
+client_host(const struct client *k)
+{
+	return &k->host;
+}
+
+void
+client_close(struct client *k, int64_t ms)
+{
+	struct arena scratch;
+
+	if (k->s.fd >= 0 && !stream_failed(&k->s)) {
+		arena_init(&scratch);
+		k->a = &scratch;
+		k->own.deadline = clock_mono() + ms;
+		k->patience = ms;
+		ask(k, "saying good-bye", "QUIT");
+		arena_free(&scratch);
+	}
+	free_client(k);
 }

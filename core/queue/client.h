@@ -1,8 +1,8 @@
 /*
- * client.h - one outgoing SMTP talk, top to bottom.
+ * client.h - outgoing SMTP, top to bottom: a connection, and messages over it.
  *
  * Knows nothing of queues or retries: it is given a host, an envelope and
- * bytes, and says what became of each recipient.
+ * bytes, and says what became of each recipient. One thread at a time.
  */
 #ifndef QUEUE_CLIENT_H
 #define QUEUE_CLIENT_H
@@ -18,14 +18,26 @@
 
 enum client_tls { CLIENT_TLS_NONE, CLIENT_TLS_MAY, CLIENT_TLS_MUST };
 
+#define CLIENT_QUIT_MS 2000	/* a good-bye is worth that much */
+
+struct client_timeouts {	/* RFC 5321 4.5.3.2, ms */
+	int64_t connect, greeting, helo, mail, rcpt;
+	int64_t data;		/* the answer to DATA */
+	int64_t block;		/* sending a piece of the message */
+	int64_t dot;		/* the final answer */
+};
+
+struct client;
+
 struct client_talk {
 	const struct host *host;
+	const struct sock_addr *source;	/* our address, or NULL */
 	const char *hostname;		/* for EHLO */
 	enum client_tls tls;
 	const struct tls_ctx *tls_ctx;
 	const char *login, *password;	/* "" for none */
-	int64_t connect_timeout, timeout;	/* ms */
-	int64_t deadline;		/* of the whole talk, clock_mono */
+	struct client_timeouts timeout;
+	int64_t deadline;		/* of the whole call, clock_mono */
 	struct str sender;
 	const struct str *rcpt;
 	size_t n_rcpt;
@@ -41,11 +53,23 @@ struct client_result {
 	struct reply whole;
 	bool connected;			/* false: try the next host */
 	bool tls_failed;		/* handshake: try without, if allowed */
+	bool began;			/* DATA was said: never say it twice */
+	bool lost;			/* the connection did not last */
 	struct reply *rcpt;		/* one each: 250 when delivered */
 };
 
-/* Blocks for the whole talk. Replies live in the arena. */
-void client_run(const struct client_talk *t, struct arena *a,
+/* Connects, greets, starts TLS and logs in; what t says of the message is
+ * not looked at. NULL: out->whole says why. Blocks; replies live in the
+ * arena. */
+struct client *client_open(const struct client_talk *t, struct arena *a,
 	struct client_result *out);
+/* One message. The talk's host and terms are those it was opened with. */
+void client_send(struct client *k, const struct client_talk *t,
+	struct arena *a, struct client_result *out);
+/* May it carry another message? Does not block. */
+bool client_is_good(struct client *k);
+const struct host *client_host(const struct client *k);
+/* QUIT, waiting at most ms for the answer; frees. */
+void client_close(struct client *k, int64_t ms);
 
 #endif

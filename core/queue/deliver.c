@@ -75,6 +75,27 @@ find_hosts(const struct queue_house *h, struct group *g,
 		(unsigned)s->port, deadline, &g->arena, out);
 }
 
+static int64_t
+least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* [queue] timeout bounds each of the finer ones. */
+static struct client_timeouts
+patience(const struct queue_settings *s)
+{
+	return (struct client_timeouts){
+		.connect = s->connect_timeout,
+		.greeting = least(s->greeting_timeout, s->timeout),
+		.helo = least(s->helo_timeout, s->timeout),
+		.mail = least(s->mail_timeout, s->timeout),
+		.rcpt = least(s->rcpt_timeout, s->timeout),
+		.data = least(s->data_timeout, s->timeout),
+		.block = least(s->block_timeout, s->timeout),
+		.dot = least(s->dot_timeout, s->timeout)};
+}
+
 static struct client_talk
 make_talk(const struct queue_house *h, const struct deliver_tls *tls,
 	const struct host *host, struct group *g, struct str *rcpt)
@@ -86,7 +107,7 @@ make_talk(const struct queue_house *h, const struct deliver_tls *tls,
 			CLIENT_TLS_MAY,
 		.login = smart ? s->smarthost_login : "",
 		.password = smart ? s->smarthost_password : "",
-		.connect_timeout = s->connect_timeout, .timeout = s->timeout,
+		.timeout = patience(s),
 		.sender = g->sender, .rcpt = rcpt, .length = g->length,
 		.deadline = g->deadline, .read = read_body};
 
@@ -126,6 +147,18 @@ keep_results(struct group *g, const size_t *which, size_t n,
 	}
 }
 
+static void
+run_talk(const struct client_talk *t, struct group *g,
+	struct client_result *r)
+{
+	struct client *k = client_open(t, &g->arena, r);
+
+	if (!k)
+		return;
+	client_send(k, t, &g->arena, r);
+	client_close(k, CLIENT_QUIT_MS);
+}
+
 /* One host; a failed handshake of opportunistic TLS is followed by one talk
  * in the clear (RFC 7435). */
 static void
@@ -141,13 +174,13 @@ try_host(const struct queue_house *h, const struct deliver_tls *tls,
 	if (t.n_rcpt == 0)
 		return;
 	t.arg = b;
-	client_run(&t, &g->arena, &r);
+	run_talk(&t, g, &r);
 	if (r.tls_failed) {
 		log_info("deliver.tls", LOG_S("message", g->trace),
 			LOG_S("host", host->name),
 			LOG_STR("error", r.whole.text));
 		t.tls = CLIENT_TLS_NONE;
-		client_run(&t, &g->arena, &r);
+		run_talk(&t, g, &r);
 	}
 	keep_results(g, which, t.n_rcpt, &r, host);
 }

@@ -30,6 +30,10 @@
 #define STACK (512 << 10)
 
 #define AT(field) offsetof(struct queue_settings, field)
+/* RFC 5321 4.5.3.2 */
+#define WAIT(name_, field_, most_, what_) \
+	{name_, MR_DURATION, 0, AT(field_), "\"" most_ "\"", 100, 3600000, \
+		NULL, "Longest wait for " what_ "."}
 
 const struct mr_setting queue_settings_table[] = {
 	{"lifetime", MR_DURATION, 0, AT(lifetime), "\"5d\"", 1000,
@@ -59,10 +63,21 @@ const struct mr_setting queue_settings_table[] = {
 	{"ca_file", MR_PATH, 0, AT(ca_file), "\"\"", 0, 0, NULL,
 		"Certificates to verify a smarthost with. Empty: the "
 		"system's."},
-	{"timeout", MR_DURATION, 0, AT(timeout), "\"5m\"", 100, 3600000, NULL,
-		"Longest wait for one answer of another server."},
+	{"timeout", MR_DURATION, 0, AT(timeout), "\"10m\"", 100, 3600000, NULL,
+		"Longest wait for any one answer of another server: none of "
+		"the following is longer."},
 	{"connect_timeout", MR_DURATION, 0, AT(connect_timeout), "\"30s\"",
 		100, 600000, NULL, "Longest wait for a connection."},
+	WAIT("greeting_timeout", greeting_timeout, "5m", "its greeting"),
+	WAIT("helo_timeout", helo_timeout, "5m", "the answer to EHLO, "
+		"STARTTLS, AUTH and RSET"),
+	WAIT("mail_timeout", mail_timeout, "5m", "the answer to MAIL"),
+	WAIT("rcpt_timeout", rcpt_timeout, "5m", "the answer to RCPT"),
+	WAIT("data_timeout", data_timeout, "2m", "the answer to DATA"),
+	WAIT("block_timeout", block_timeout, "3m", "a piece of the message to "
+		"be taken"),
+	WAIT("dot_timeout", dot_timeout, "10m", "the answer to the whole "
+		"message"),
 	MR_SETTINGS_END,
 };
 

@@ -30,8 +30,9 @@ struct queue_settings {		/* [queue] */
 	const char *smarthost_password;
 	int64_t smarthost_tls;	/* none|opportunistic|required */
 	const char *ca_file;	/* for smarthost_tls = "required"; "": system */
-	int64_t timeout;	/* of one answer, ms */
-	int64_t connect_timeout;
+	int64_t timeout;	/* most for one answer, ms */
+	int64_t connect_timeout, greeting_timeout, helo_timeout, mail_timeout,
+		rcpt_timeout, data_timeout, block_timeout, dot_timeout;
 };
 extern const struct mr_setting queue_settings_table[];
 
