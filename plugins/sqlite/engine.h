@@ -130,6 +130,13 @@ int sq_segments_folder(const struct sq_segments *all);
 /* INVALID unless the placements are whole. */
 int sq_commit_check(const struct mr_commit *c, struct mr_error *err);
 
+/* ----------------------------------------------------------- the queue */
+
+#define SQ_QUEUE_COLUMNS "id, message, length, state, attempts, created_ms," \
+	" next_ms, expire_ms, trace, sender, rcpt, next_hop, dsn, reply"
+/* A row of these; its texts live until the next step. */
+struct mr_queue_item sq_queue_item(sqlite3_stmt *st);
+
 /* ----------------------------------------------------- hints, removal */
 
 struct sq_watch *sq_watch_new(struct sq *s, struct mr_error *err);

@@ -216,12 +216,13 @@ int sq_copy(void *self, int64_t from, const struct mr_range *range, size_t n,
 	int64_t to, int move, uint32_t *uidvalidity,
 	int (*pair)(void *arg, struct mr_uid_pair p), void *arg,
 	struct mr_error *err);
-/* queue.c */
+/* claim.c */
 int sq_queue_claim(void *self, const char *owner, int64_t now_ms,
 	int64_t lease_ms, uint32_t max,
 	int (*each)(void *arg, const struct mr_queue_item *i), void *arg,
 	struct mr_error *err);
 int sq_queue_next(void *self, int64_t *when_ms, struct mr_error *err);
+/* queue.c */
 int sq_queue_settle(void *self, const struct mr_fate *fate, size_t n,
 	struct mr_commit *report, struct mr_error *err);
 int sq_queue_list(void *self, int64_t id,
