@@ -11,9 +11,16 @@
 
 #include "base/str.h"
 #include "proc/cli_dry.h"
+#include "proc/cli_make.h"
+
+#define FLAGS "-g -O1 -fPIC -fno-omit-frame-pointer " \
+	"-fsanitize=address,undefined -fno-sanitize-recover=undefined"
 
 struct build {
-	char source[PATH_MAX], module[64], runtime[PATH_MAX], include[PATH_MAX];
+	char source[PATH_MAX];	/* the file */
+	char made[PATH_MAX];	/* folder whose Makefile makes it, or "" */
+	char folder[40];	/* ours, where it is built */
+	char module[PATH_MAX], runtime[PATH_MAX], include[PATH_MAX];
 	const char *compiler;
 };
 
@@ -35,6 +42,8 @@ find_source(const char *path, struct build *b, struct err *e)
 			ERR_CONFIG, "%s is built already: --asan needs the "
 			"source, or its folder", path) : 0;
 	}
+	if (cli_make_is_folder(real))
+		memcpy(b->made, real, sizeof real);
 	for (i = 0; i < 3; i++) {
 		if ((size_t)snprintf(b->source, sizeof b->source, "%s%s.%s",
 			real, strrchr(real, '/'), suffix[i]) >=
@@ -43,7 +52,8 @@ find_source(const char *path, struct build *b, struct err *e)
 		if (stat(b->source, &st) == 0)
 			return 0;
 	}
-	return err_set(e, ERR_MISSING, "%s has no source of its name", path);
+	return err_set(e, ERR_MISSING, "%s has no source of its name in C or "
+		"C++", path);
 }
 
 /* Runs a program and gives the first line of what it prints. */
@@ -75,21 +85,46 @@ first_line(const char *const *argv, char *out, size_t size)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
+/* In a copy of the folder, so that what is built there stays; the lines that
+ * are named are those of the folder. */
 static int
-compile(struct build *b, struct err *e)
+make_copy(struct build *b)
+{
+	char all[PATH_MAX], flags[2 * PATH_MAX];
+	const char *const copy[] = {"cp", "-R", all, b->folder, NULL};
+	const char *name = strrchr(b->made, '/') + 1;
+
+	snprintf(all, sizeof all, "%.*s/.", PATH_MAX - 4, b->made);
+	snprintf(flags, sizeof flags, FLAGS " -fdebug-prefix-map=%s=%s",
+		b->folder, b->made);
+	snprintf(b->module, sizeof b->module, "%s/%.*s.so", b->folder,
+		NAME_MAX, name);
+	return cli_make_run(copy) ? -1 : cli_make(b->folder, name, flags);
+}
+
+static int
+compile_file(struct build *b)
 {
 	const char *argv[] = {b->compiler, "-g", "-O1", "-fPIC", "-shared",
 		"-fno-omit-frame-pointer", "-fsanitize=address,undefined",
 		"-fno-sanitize-recover=undefined", b->include, "-o",
 		b->module, b->source, NULL};
+	char folder[PATH_MAX];
+
+	snprintf(b->module, sizeof b->module, "%s/plugin.so", b->folder);
+	cli_beside("include", folder, sizeof folder);
+	snprintf(b->include, sizeof b->include, "-I%.*s", PATH_MAX - 3,
+		access(folder, R_OK) < 0 ? INCLUDE_DIR : folder);
+	return cli_make_run(argv) ? -1 : 0;
+}
+
+static int
+compile(struct build *b, struct err *e)
+{
 	const char *find[] = {b->compiler, "-print-file-name=libasan.so",
 		NULL};
-	char nothing[8], folder[PATH_MAX];
 
-	cli_beside("include", folder, sizeof folder);
-	snprintf(b->include, sizeof b->include, "-I%.*s",
-		(int)(PATH_MAX - 3), folder);
-	if (first_line(argv, nothing, sizeof nothing) < 0)
+	if ((*b->made ? make_copy(b) : compile_file(b)) < 0)
 		return err_set(e, ERR_CONFIG, "%s does not build",
 			b->source);
 	/* A name without a path: the compiler does not have it. */
@@ -139,15 +174,13 @@ run_again(const struct build *b, const struct cli *c, int argc, char **argv)
 int
 cli_test_sanitized(struct cli *c, const char *source, int argc, char **argv)
 {
-	struct build b = {.module = "/tmp/mailroom-asan.XXXXXX"};
+	struct build b = {.folder = "/tmp/mailroom-asan.XXXXXX"};
 	struct err e = {0};
-	int fd, code = 1;
+	int code = 1;
 
-	fd = mkstemp(b.module);
-	if (fd < 0)
-		return err_sys(&e, "%s", b.module), cli_fail("plugin test",
+	if (!mkdtemp(b.folder))
+		return err_sys(&e, "%s", b.folder), cli_fail("plugin test",
 			&e);
-	close(fd);
 	if (find_source(source, &b, &e) < 0) {
 		cli_fail("plugin test", &e);
 	} else {
@@ -156,7 +189,7 @@ cli_test_sanitized(struct cli *c, const char *source, int argc, char **argv)
 		code = compile(&b, &e) < 0 ? cli_fail("plugin test", &e) :
 			run_again(&b, c, argc, argv);
 	}
-	unlink(b.module);
+	cli_make_remove(b.folder);
 	if (code == 99)
 		fputs("mailroom: plugin test: the sanitizer found a fault; "
 			"it is of the message named last above\n", stderr);

@@ -4,13 +4,12 @@
  *
  * It listens on loopback only, on ports that are free. Whenever the module's
  * file changes it is reloaded, so that `make` in another terminal is all that
- * a change takes.
+ * a change takes; with --rebuild not even that.
  */
 #include "proc/cli.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <pwd.h>
 #include <signal.h>
@@ -22,6 +21,7 @@
 
 #include "base/enc.h"
 #include "base/file.h"
+#include "proc/cli_make.h"
 
 #define LOOK_EVERY_MS 300
 #define ACCOUNT "you@example.test"
@@ -30,7 +30,10 @@ struct run {
 	char folder[40], config[64], module[PATH_MAX], password[16];
 	int smtp, imap;
 	pid_t server;
-	struct timespec changed;	/* of the module's file */
+	struct timespec changed;	/* the module's file */
+	char source[PATH_MAX];		/* folder of it, or "" */
+	bool rebuilds;
+	struct timespec written;	/* what is in that folder */
 };
 
 static volatile sig_atomic_t ended;
@@ -42,7 +45,7 @@ end(int signal)
 	ended = 1;
 }
 
-/* ------------------------------------------------------------------ setting up */
+/* ------------------------------------------------------------- setting up */
 
 static int
 free_port(void)
@@ -86,7 +89,8 @@ write_config(struct run *r, int n_set, char **set, struct err *e)
 		"[listen.imap]\nprotocol = \"imap\"\ntls = \"none\"\n"
 		"address = [\"127.0.0.1:%d\"]\n"
 		"[limits]\ncleartext_loopback = true\n"
-		"[workers]\nsmtp = 1\n"
+		/* What is wrong with the plugin its author wants to see. */
+		"[workers]\nsmtp = 1\nprobation = \"0s\"\n"
 		"[smtp]\nreverse_dns = false\n"
 		"xclient_networks = [\"127.0.0.1\"]\n"
 		"[chain]\ninbound = [\"test\"]\n", r->folder,
@@ -160,13 +164,37 @@ make_data(const struct run *r, struct err *e)
 	return 0;
 }
 
+static const char *
+name_of(const struct run *r)
+{
+	return strrchr(r->source, '/') + 1;
+}
+
+/* A module, or a folder that makes one. */
 static int
-set_up(struct run *r, const char *module, int n_set, char **set)
+find_module(struct run *r, const char *path, struct err *e)
+{
+	if (!realpath(path, r->module))
+		return err_sys(e, "%s", path);
+	if (!cli_make_is_folder(r->module))
+		return r->rebuilds ? err_set(e, ERR_CONFIG, "--rebuild needs "
+			"a folder with a Makefile") : 0;
+	memcpy(r->source, r->module, sizeof r->source);
+	r->written = cli_make_written(r->source);
+	if (cli_make(r->source, name_of(r), NULL) < 0)
+		return err_set(e, ERR_CONFIG, "%s does not build", path);
+	snprintf(r->module, sizeof r->module, "%.*s/%.*s.so", PATH_MAX / 2,
+		r->source, PATH_MAX / 2 - 8, name_of(r));
+	return 0;
+}
+
+static int
+set_up(struct run *r, const char *path, int n_set, char **set)
 {
 	struct err e = {0};
 
-	if (!realpath(module, r->module))
-		return err_sys(&e, "%s", module), cli_fail("plugin run", &e);
+	if (find_module(r, path, &e) < 0)
+		return cli_fail("plugin run", &e);
 	snprintf(r->folder, sizeof r->folder, "/tmp/mailroom-run.XXXXXX");
 	if (!mkdtemp(r->folder) || chmod(r->folder, 0755) < 0)
 		return err_sys(&e, "%s", r->folder),
@@ -206,8 +234,9 @@ print_help(const struct run *r)
 		"\n"
 		"  read:  curl --user '" ACCOUNT ":%s' "
 		"'imap://127.0.0.1:%d/INBOX;MAILINDEX=*'\n"
-		"  The file is taken anew whenever it changes.\n\n", r->module,
-		r->smtp, r->password, r->imap);
+		"  The file is taken anew whenever %s changes.\n\n", r->module,
+		r->smtp, r->password, r->imap,
+		r->rebuilds ? "its source" : "it");
 	fflush(stdout);
 }
 
@@ -226,6 +255,21 @@ has_changed(struct run *r)
 	return changed;
 }
 
+static void
+rebuild(struct run *r)
+{
+	struct timespec now = cli_make_written(r->source);
+
+	if (now.tv_sec == r->written.tv_sec &&
+		now.tv_nsec == r->written.tv_nsec)
+		return;
+	r->written = now;
+	printf("make %s.so\n", name_of(r));
+	fflush(stdout);
+	/* What is wrong was said; what was built before goes on. */
+	cli_make(r->source, name_of(r), NULL);
+}
+
 /* Until we are told to end, or the server ends. Its exit status. */
 static int
 watch(struct run *r)
@@ -238,6 +282,8 @@ watch(struct run *r)
 	has_changed(r);
 	while (!ended && (got = waitpid(r->server, &status, WNOHANG)) == 0) {
 		nanosleep(&pause, NULL);
+		if (r->rebuilds)
+			rebuild(r);
 		if (!has_changed(r))
 			continue;
 		/* The linker writes it in pieces. */
@@ -254,17 +300,6 @@ watch(struct run *r)
 }
 
 static int
-remove_one(const char *path, const struct stat *st, int type,
-	struct FTW *where)
-{
-	(void)st;
-	(void)type;
-	(void)where;
-	remove(path);
-	return 0;
-}
-
-static int
 plugin_run(struct cli *c, int argc, char **argv)
 {
 	struct sigaction stop = {.sa_handler = end};
@@ -272,9 +307,14 @@ plugin_run(struct cli *c, int argc, char **argv)
 	char *set[32];
 	int i, n_set = 0, code;
 
-	for (i = 1; i + 1 < argc && n_set < 32 && !strcmp(argv[i], "--set");
-		i += 2)
-		set[n_set++] = argv[i + 1];
+	for (i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "--rebuild"))
+			r.rebuilds = true;
+		else if (!strcmp(argv[i], "--set") && i + 1 < argc &&
+			n_set < 32)
+			set[n_set++] = argv[++i];
+		else
+			break;
 	if (i != argc)
 		return cli_usage(c, "--set takes KEY=VALUE");
 	sigaction(SIGINT, &stop, NULL);
@@ -287,12 +327,13 @@ plugin_run(struct cli *c, int argc, char **argv)
 		code = r.server < 0 ? 1 : watch(&r);
 	}
 	if (*r.folder)
-		nftw(r.folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		cli_make_remove(r.folder);
 	return code;
 }
 
 const struct cli_verb cli_plugin_run_verbs[] = {
-	{"plugin", "run", 1, 65, plugin_run, "FILE.so [--set KEY=VALUE]",
+	{"plugin", "run", 1, 65, plugin_run, 
+		"FOLDER|FILE.so [--rebuild] [--set KEY=VALUE]",
 		"a throw-away server with this plugin; reloads what is rebuilt"},
 	{NULL, NULL, 0, 0, NULL, NULL, NULL},
 };

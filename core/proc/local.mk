@@ -32,7 +32,8 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/cli_plugin_rust.c core/proc/cli_explain.c core/proc/cli_probe.c \
 	core/proc/cli_filter.c core/proc/cli_dkim.c \
 	core/proc/dkim_key.c core/proc/dkim_key.h \
-	core/proc/cli_asan.c core/proc/cli_plugin_run.c core/proc/cli_backtest.c \
+	core/proc/cli_asan.c core/proc/cli_make.c core/proc/cli_make.h \
+	core/proc/cli_plugin_run.c core/proc/cli_backtest.c \
 	core/proc/cli_record.c core/proc/cli_dry.h \
 	core/proc/milter_proxy.c core/proc/milter_proxy.h \
 	core/proc/milter_replay.c core/proc/milter_replay.h \

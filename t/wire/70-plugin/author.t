@@ -102,6 +102,14 @@ def version_of_mail(smtp_port, imap_port, password):
     return re.search(r"X-Version: (\S+)", text).group(1)
 
 
+def until_version(smtp, imap, password, version):
+    """The old workers may take one more client before they hear of it."""
+    end = time.monotonic() + 10
+    while version_of_mail(smtp, imap, password) != version:
+        tap.ok(time.monotonic() < end, "the old plugin is still there")
+        time.sleep(.2)
+
+
 def read_until(stream, words, seconds=20):
     text, end = "", time.monotonic() + seconds
     while words not in text and time.monotonic() < end:
@@ -128,10 +136,7 @@ def test_run(d):
         tap.eq(version_of_mail(smtp, imap, password), "one")
         d.build("two")
         read_until(p.stdout, "generation=2")
-        end = time.monotonic() + 10
-        while version_of_mail(smtp, imap, password) != "two":
-            tap.ok(time.monotonic() < end, "the old plugin is still there")
-            time.sleep(.2)
+        until_version(smtp, imap, password, "two")
     finally:
         p.send_signal(signal.SIGINT)
         tap.eq(p.wait(20), 0)
@@ -149,6 +154,63 @@ def test_run_errors(d):
     tap.contains(p.stdout + p.stderr, "none.so")
     tap.ok(not [n for n in set(os.listdir("/tmp")) - before
                 if n.startswith("mailroom-run")])
+
+
+def test_run_folder(d):
+    """a folder is built first, and again whenever its source changes"""
+    subprocess.run([MAILROOM, "plugin", "new", "fresh"], check=True,
+                   cwd=d.dir, stdout=subprocess.DEVNULL)
+    source = d.path("fresh/fresh.c")
+    with open(source) as f:
+        text = f.read()
+
+    def write(version):
+        with open(source, "w") as f:
+            f.write(text.replace("X-fresh", "X-Version")
+                    .replace('"seen"', '"%s"' % version))
+
+    write("one")
+    p = subprocess.Popen([MAILROOM, "plugin", "run", d.path("fresh"),
+                          "--rebuild", "--set", "word = 'forbidden'"],
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        said = read_until(p.stdout, "master.ready")
+        smtp = int(re.search(r"--server 127.0.0.1:(\d+)", said).group(1))
+        imap = int(re.search(r"imap://127.0.0.1:(\d+)", said).group(1))
+        password = re.search(r"you@example.test:(\w+)", said).group(1)
+        tap.eq(version_of_mail(smtp, imap, password), "one")
+        with open(source, "w") as f:
+            f.write("int x\n")
+        read_until(p.stdout, "error")       # of the compiler
+        tap.eq(version_of_mail(smtp, imap, password), "one")
+        write("two")
+        read_until(p.stdout, "master.reloaded")
+        until_version(smtp, imap, password, "two")
+    finally:
+        p.send_signal(signal.SIGINT)
+        tap.eq(p.wait(20), 0)
+    tap.eq(subprocess.run([MAILROOM, "plugin", "run", d.path("mine.so"),
+                           "--rebuild"], capture_output=True).returncode, 1)
+
+
+def test_asan_folder(d):
+    """--asan: a folder with a Makefile is built by it, elsewhere"""
+    before = sorted(os.listdir(d.path("fresh")))
+    with open(d.path("fresh/fresh.c")) as f:
+        text = f.read()
+    p = d.test(d.path("fresh"), d.mail("well"))
+    tap.eq(p.returncode, 0, p)
+    tap.contains(p.stdout, "X-Version: two")
+    with open(d.path("fresh/fresh.c"), "w") as f:
+        f.write(text.replace("const struct config *c = call->config;",
+                             "const struct config *c = call->config;\n"
+                             "\tchar at[8];\n\tmemset(at, 0, "
+                             "8 + strlen(mr_fact(call, MR_FACT_HELO)));"))
+    p = d.test(d.path("fresh"), d.mail("well"))
+    tap.eq(p.returncode, 99, p)
+    tap.contains(p.stderr, d.path("fresh/fresh.c") + ":")
+    tap.contains(p.stdout.strip().splitlines()[-1], "well.eml")
+    tap.eq(sorted(os.listdir(d.path("fresh"))), before)
 
 
 def test_asan_well(d):
