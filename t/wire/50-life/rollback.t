@@ -115,6 +115,9 @@ class House:
         self.server.cli("reload")
         wait_for("the reload", lambda: self.status()["generation"] > before
                  and self.status()["ready"])
+        # They may take one more client before they hear of it.
+        wait_for("the old workers' end",
+                 lambda: len(self.server.workers("smtp")) == 1, 30)
 
     def another_worker(self):
         """Kills the one that there is."""
