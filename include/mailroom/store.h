@@ -194,6 +194,54 @@ enum mr_fate_kind {
 	MR_FATE_DROPPED,	/* leaves the queue by the admin's word */
 };
 
+/* A claim in which next hops, and the senders to one of them, take turns:
+ * what waits for a busy one never keeps others from being found. */
+struct mr_claim {
+	uint32_t size;
+	uint32_t max;		/* items */
+	const char *owner;
+	int64_t now_ms, lease_ms;
+	/* How many groups of this sender to this next hop are wanted now; 0:
+	 * none; MR_CLAIM_NO_HOP: none of this next hop, whoever sent them;
+	 * MR_CLAIM_STOP: nothing more at all. Asked of what is due only. Must
+	 * not call the store. */
+	int32_t (*wanted)(void *arg, const char *next_hop, const char *sender);
+	int (*each)(void *arg, const struct mr_queue_item *i);
+	void *arg;
+	/* Not NULL: instead, due items of this next hop whose expire_ms has
+	 * come; `wanted` is not asked. */
+	const char *expired_of;
+	/* In and out: where the last claim stopped, in the store's words. ""
+	 * at first, and when all that is due has had its turn since it was
+	 * "". */
+	char at[1024];
+	/* Out, when nothing was claimed: when the next item becomes due that
+	 * is not due yet; INT64_MAX: none. */
+	int64_t next_ms;
+};
+#define MR_CLAIM_NO_HOP (-1)
+#define MR_CLAIM_STOP (-2)
+
+enum mr_queue_op {
+	MR_QUEUE_RETRY = 1,	/* queued items are due at next_ms, if that is
+				   earlier */
+	MR_QUEUE_HOLD,		/* queued items wait for the admin */
+	MR_QUEUE_RELEASE,	/* held items are queued, due at next_ms */
+	MR_QUEUE_RETURN,	/* items leased to `owner` are queued again,
+				   untried, due at next_ms */
+	MR_QUEUE_REQUEUE,	/* queued items begin anew: no attempts yet,
+				   next_ms and expire_ms as given */
+};
+
+struct mr_queue_change {
+	uint32_t size;
+	uint32_t op;
+	const int64_t *id;
+	size_t n;
+	int64_t next_ms, expire_ms;
+	const char *owner;
+};
+
 struct mr_fate {
 	int64_t id;
 	uint32_t kind;
@@ -395,6 +443,15 @@ struct mr_store {
 	int (*state_add)(void *self, const char *space, const char *key,
 		int64_t by, int64_t now_ms, int64_t expires_ms, int64_t *sum,
 		struct mr_error *err);
+
+	/* As queue_claim, in turns; a group is not split here either. */
+	int (*queue_claim_turns)(void *self, struct mr_claim *c,
+		struct mr_error *err);
+	/* One transaction for many items. Those that are gone, or in another
+	 * state than the change is for, are passed over. *n: how many were
+	 * changed. */
+	int (*queue_change)(void *self, const struct mr_queue_change *c,
+		uint32_t *n, struct mr_error *err);
 };
 
 #ifdef __cplusplus

@@ -20,13 +20,7 @@ struct claim {
 	int64_t now_ms, lease_ms;
 	uint32_t max, n;
 	struct kept *first, **end;
-};
-
-/* What a claim starts from: the due rows in order of time. Read before any of
- * them is changed. */
-struct seed {
-	int64_t message;
-	char *next_hop;
+	struct sq_seeds seeds;	/* of claims in turns, read before */
 };
 
 static const char *
@@ -80,17 +74,17 @@ free_kept(struct kept *k)
 }
 
 static int
-read_seeds(struct sq_tx *tx, const struct claim *c, struct seed *seed,
-	size_t *n, struct mr_error *err)
+read_seeds(struct sq_tx *tx, const struct claim *c, struct sq_seeds *out,
+	struct mr_error *err)
 {
 	sqlite3_stmt *st = sq_sql(tx->db, "SELECT message, next_hop FROM queue"
 		" WHERE state < 3 AND next_ms <= ? ORDER BY next_ms LIMIT ?");
 	int code;
 
-	*n = 0;
 	sq_bind(st, "ii", c->now_ms, (int64_t)c->max);
 	while ((code = sqlite3_step(st)) == SQLITE_ROW)
-		seed[(*n)++] = (struct seed){sqlite3_column_int64(st, 0),
+		out->item[out->n++] = (struct sq_seed){
+			sqlite3_column_int64(st, 0),
 			sq_printf("%s", sq_text(st, 1))};
 	if (code != SQLITE_DONE)
 		sq_fail_db(err, tx->db, "claiming from the queue");
@@ -99,7 +93,7 @@ read_seeds(struct sq_tx *tx, const struct claim *c, struct seed *seed,
 }
 
 static int
-group_size(struct sq_tx *tx, const struct claim *c, const struct seed *s,
+group_size(struct sq_tx *tx, const struct claim *c, const struct sq_seed *s,
 	int64_t *n, struct mr_error *err)
 {
 	return sq_number(tx->db, err, n, "SELECT count(*) FROM queue"
@@ -119,7 +113,7 @@ lease(struct sq_tx *tx, const struct claim *c, const struct kept *k,
 
 /* Reads the group whole before its rows are changed. */
 static int
-claim_group(struct sq_tx *tx, struct claim *c, const struct seed *s,
+claim_group(struct sq_tx *tx, struct claim *c, const struct sq_seed *s,
 	struct mr_error *err)
 {
 	sqlite3_stmt *st = sq_sql(tx->db, "SELECT " SQ_QUEUE_COLUMNS " FROM queue"
@@ -149,22 +143,22 @@ claim_group(struct sq_tx *tx, struct claim *c, const struct seed *s,
 /* A group that was claimed by an earlier seed has no due rows any more. One
  * that does not fit waits for the next claim, unless none would ever fit. */
 static int
-claim_seeds(struct sq_tx *tx, struct claim *c, const struct seed *seed,
-	size_t n_seed, struct mr_error *err)
+claim_seeds(struct sq_tx *tx, struct claim *c, const struct sq_seeds *from,
+	struct mr_error *err)
 {
 	int code = MR_STORE_OK;
 	int64_t n;
 	size_t i;
 
-	for (i = 0; i < n_seed && c->n < c->max; i++) {
-		code = group_size(tx, c, &seed[i], &n, err);
+	for (i = 0; i < from->n && c->n < c->max; i++) {
+		code = group_size(tx, c, &from->item[i], &n, err);
 		if (code != MR_STORE_OK)
 			break;
 		if (n == 0)
 			continue;
 		if (c->n > 0 && n > (int64_t)(c->max - c->n))
 			break;
-		code = claim_group(tx, c, &seed[i], err);
+		code = claim_group(tx, c, &from->item[i], err);
 		if (code != MR_STORE_OK)
 			break;
 	}
@@ -175,16 +169,22 @@ static int
 run_claim(struct sq_tx *tx, void *arg, struct mr_error *err)
 {
 	struct claim *c = arg;
-	struct seed *seed = sq_alloc(c->max * sizeof *seed);
-	size_t n, i;
-	int code = read_seeds(tx, c, seed, &n, err);
+	struct sq_seeds seeds = {sq_alloc(c->max * sizeof *seeds.item), 0};
+	int code = read_seeds(tx, c, &seeds, err);
 
 	if (code == MR_STORE_OK)
-		code = claim_seeds(tx, c, seed, n, err);
-	for (i = 0; i < n; i++)
-		free(seed[i].next_hop);
-	free(seed);
+		code = claim_seeds(tx, c, &seeds, err);
+	sq_seeds_free(&seeds);
+	free(seeds.item);
 	return code;
+}
+
+static int
+run_claim_turns(struct sq_tx *tx, void *arg, struct mr_error *err)
+{
+	struct claim *c = arg;
+
+	return claim_seeds(tx, c, &c->seeds, err);
 }
 
 /* So that looking in vain costs no flush. */
@@ -203,6 +203,26 @@ is_any_due(struct sq *s, int64_t now_ms, struct mr_error *err)
 	return code;
 }
 
+static uint32_t
+bounded(uint32_t max)
+{
+	return max < 10000 ? max : 10000;
+}
+
+/* The rows are told of when they are claimed for good. */
+static int
+hand_over(struct claim *c, int code,
+	int (*each)(void *arg, const struct mr_queue_item *i), void *arg)
+{
+	struct kept *k;
+
+	for (k = c->first; k && code == MR_STORE_OK; k = k->next)
+		if (each(arg, &k->item))
+			code = MR_STORE_STOPPED;
+	free_kept(c->first);
+	return code;
+}
+
 int
 sq_queue_claim(void *self, const char *owner, int64_t now_ms,
 	int64_t lease_ms, uint32_t max,
@@ -210,18 +230,32 @@ sq_queue_claim(void *self, const char *owner, int64_t now_ms,
 	struct mr_error *err)
 {
 	struct claim c = {.owner = owner, .now_ms = now_ms,
-		.lease_ms = lease_ms, .max = max < 10000 ? max : 10000};
-	struct kept *k;
+		.lease_ms = lease_ms, .max = bounded(max)};
 	int code = is_any_due(self, now_ms, err);
 
 	if (code != MR_STORE_OK || max == 0)
 		return code == MR_STORE_MISSING ? MR_STORE_OK : code;
 	c.end = &c.first;
-	code = sq_write(self, run_claim, &c, err);
-	for (k = c.first; k && code == MR_STORE_OK; k = k->next)
-		if (each(arg, &k->item))
-			code = MR_STORE_STOPPED;
-	free_kept(c.first);
+	return hand_over(&c, sq_write(self, run_claim, &c, err), each, arg);
+}
+
+int
+sq_queue_claim_turns(void *self, struct mr_claim *t, struct mr_error *err)
+{
+	struct claim c = {.owner = t->owner, .now_ms = t->now_ms,
+		.lease_ms = t->lease_ms, .max = bounded(t->max)};
+	int code;
+
+	if (t->max == 0)
+		return MR_STORE_OK;
+	c.end = &c.first;
+	c.seeds.item = sq_alloc((size_t)t->max * sizeof *c.seeds.item);
+	code = sq_flow_seeds(self, t, &c.seeds, err);
+	if (code == MR_STORE_OK && c.seeds.n)
+		code = sq_write(self, run_claim_turns, &c, err);
+	code = hand_over(&c, code, t->each, t->arg);
+	sq_seeds_free(&c.seeds);
+	free(c.seeds.item);
 	return code;
 }
 

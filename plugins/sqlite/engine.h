@@ -137,6 +137,21 @@ int sq_commit_check(const struct mr_commit *c, struct mr_error *err);
 /* A row of these; its texts live until the next step. */
 struct mr_queue_item sq_queue_item(sqlite3_stmt *st);
 
+/* What a claim starts from: the groups of due rows, in the order in which
+ * they are wanted. item has room for as many as the claim may take. */
+struct sq_seed {
+	int64_t message;
+	char *next_hop;
+};
+struct sq_seeds {
+	struct sq_seed *item;
+	size_t n;
+};
+void sq_seeds_free(struct sq_seeds *s);		/* what it lists */
+/* flow.c */
+int sq_flow_seeds(struct sq *s, struct mr_claim *c, struct sq_seeds *out,
+	struct mr_error *err);
+
 /* ----------------------------------------------------- hints, removal */
 
 struct sq_watch *sq_watch_new(struct sq *s, struct mr_error *err);

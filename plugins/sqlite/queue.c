@@ -288,3 +288,92 @@ sq_queue_unclaim(void *self, const char *prefix, struct mr_error *err)
 
 	return sq_write(self, run_unclaim, &h, err);
 }
+
+/* ---------------------------------------------------------- many at once */
+
+struct change {
+	const struct mr_queue_change *c;
+	uint32_t n;
+};
+
+static int
+note_change(struct sq_tx *tx, const char *event, int64_t id,
+	struct mr_error *err)
+{
+	return sq_run(tx->db, err, "INSERT INTO ledger (at_ms, trace, event,"
+		" sender, rcpt, queue) SELECT ?, trace, ?, sender, rcpt, id"
+		" FROM queue WHERE id = ?", "isi", tx->now_ms, event, id);
+}
+
+/* A lease that ran out counts as queued. */
+static int
+change_one(struct sq_tx *tx, const struct mr_queue_change *c, int64_t id,
+	struct mr_error *err)
+{
+	switch (c->op) {
+	case MR_QUEUE_RETRY:
+		return sq_run(tx->db, err, "UPDATE queue SET"
+			" next_ms = min(next_ms, ?) WHERE id = ?"
+			" AND state = 1", "ii", c->next_ms, id);
+	case MR_QUEUE_HOLD:
+		return sq_run(tx->db, err, "UPDATE queue SET state = 3,"
+			" owner = NULL WHERE id = ?1 AND (state = 1"
+			" OR state = 2 AND next_ms <= ?2)", "ii", id,
+			tx->now_ms);
+	case MR_QUEUE_RELEASE:
+		return sq_run(tx->db, err, "UPDATE queue SET state = 1,"
+			" next_ms = ? WHERE id = ? AND state = 3", "ii",
+			c->next_ms, id);
+	case MR_QUEUE_RETURN:
+		return sq_run(tx->db, err, "UPDATE queue SET state = 1,"
+			" owner = NULL, next_ms = ? WHERE id = ?"
+			" AND state = 2 AND owner = ?", "iis", c->next_ms, id,
+			c->owner);
+	default:
+		return sq_run(tx->db, err, "UPDATE queue SET attempts = 0,"
+			" reply = NULL, next_ms = ?, expire_ms = ?"
+			" WHERE id = ? AND state = 1", "iii", c->next_ms,
+			c->expire_ms, id);
+	}
+}
+
+static int
+run_change(struct sq_tx *tx, void *arg, struct mr_error *err)
+{
+	static const char *const event[] = {[MR_QUEUE_HOLD] = "held",
+		[MR_QUEUE_RELEASE] = "released", [MR_QUEUE_REQUEUE] = NULL};
+	struct change *k = arg;
+	int code = MR_STORE_OK;
+	size_t i;
+
+	for (i = 0; i < k->c->n && code == MR_STORE_OK; i++) {
+		code = change_one(tx, k->c, k->c->id[i], err);
+		if (code != MR_STORE_OK ||
+			sqlite3_changes(tx->db->handle) == 0)
+			continue;
+		k->n++;
+		if (event[k->c->op])
+			code = note_change(tx, event[k->c->op], k->c->id[i],
+				err);
+	}
+	if (code == MR_STORE_OK && k->n && k->c->op != MR_QUEUE_HOLD &&
+		k->c->op != MR_QUEUE_RETURN)
+		sq_changed(tx, MR_CHANGE_QUEUE, 0, 0);
+	return code;
+}
+
+int
+sq_queue_change(void *self, const struct mr_queue_change *c, uint32_t *n,
+	struct mr_error *err)
+{
+	struct change k = {.c = c};
+	int code = MR_STORE_OK;
+
+	if (c->op < MR_QUEUE_RETRY || c->op > MR_QUEUE_REQUEUE)
+		return sq_fail(err, MR_STORE_INVALID, "unknown change %u",
+			c->op);
+	if (c->n)
+		code = sq_write(self, run_change, &k, err);
+	*n = code == MR_STORE_OK ? k.n : 0;
+	return code;
+}

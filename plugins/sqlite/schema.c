@@ -72,6 +72,11 @@ static const char *const step[] = {
 	" value BLOB NOT NULL, expires_ms INTEGER NOT NULL,"
 	" UNIQUE (space, key));"
 	"CREATE INDEX state_expired ON state (expires_ms);",
+	/* flow.c: the flows of the queue, each in order of time. */
+	"DROP INDEX queue_due;"
+	"CREATE INDEX queue_due ON queue (next_ms, state) WHERE state < 3;"
+	"CREATE INDEX queue_flow ON queue (next_hop, sender, next_ms,"
+	" message, state) WHERE state < 3;",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

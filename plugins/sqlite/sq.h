@@ -222,6 +222,8 @@ int sq_queue_claim(void *self, const char *owner, int64_t now_ms,
 	int (*each)(void *arg, const struct mr_queue_item *i), void *arg,
 	struct mr_error *err);
 int sq_queue_next(void *self, int64_t *when_ms, struct mr_error *err);
+int sq_queue_claim_turns(void *self, struct mr_claim *t,
+	struct mr_error *err);
 /* queue.c */
 int sq_queue_settle(void *self, const struct mr_fate *fate, size_t n,
 	struct mr_commit *report, struct mr_error *err);
@@ -231,6 +233,8 @@ int sq_queue_list(void *self, int64_t id,
 int sq_queue_retry(void *self, int64_t id, uint32_t *n, struct mr_error *err);
 int sq_queue_hold(void *self, int64_t id, int hold, struct mr_error *err);
 int sq_queue_unclaim(void *self, const char *prefix, struct mr_error *err);
+int sq_queue_change(void *self, const struct mr_queue_change *c, uint32_t *n,
+	struct mr_error *err);
 /* watch.c */
 int sq_watch(void *self, void (*changed)(void *arg,
 	const struct mr_change *c), void *arg, struct mr_error *err);

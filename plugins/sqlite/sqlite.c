@@ -232,6 +232,8 @@ static const struct mr_store store = {
 	.state_get = sq_state_get,
 	.state_set = sq_state_set,
 	.state_add = sq_state_add,
+	.queue_claim_turns = sq_queue_claim_turns,
+	.queue_change = sq_queue_change,
 };
 
 MR_PLUGIN = {

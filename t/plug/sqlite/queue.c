@@ -314,6 +314,197 @@ test_admin(void **state)
 		list(0), &err), MR_STORE_MISSING);
 }
 
+/* ----------------------------------------------------------------- turns */
+
+struct wants {
+	const char *busy;	/* a next hop of which nothing is wanted */
+	int32_t busy_answer, others;
+	unsigned asked, n, of_busy;
+	char last[40];
+};
+
+static int32_t
+wanted(void *arg, const char *next_hop, const char *sender)
+{
+	struct wants *w = arg;
+
+	assert_string_equal(sender, "s@y.test");
+	w->asked++;
+	return w->busy && !strcmp(next_hop, w->busy) ? w->busy_answer :
+		w->others;
+}
+
+static int
+count(void *arg, const struct mr_queue_item *i)
+{
+	struct wants *w = arg;
+
+	assert_int_equal(i->state, MR_CLAIMED);
+	w->n++;
+	w->of_busy += w->busy && !strcmp(i->next_hop, w->busy);
+	snprintf(w->last, sizeof w->last, "%s", i->next_hop);
+	return 0;
+}
+
+static struct mr_claim turns;
+
+static unsigned
+take_turn(struct wants *w, int64_t at, uint32_t max)
+{
+	struct mr_error err = {{0}};
+
+	turns.size = sizeof turns;
+	turns.owner = "host.1";
+	turns.now_ms = at;
+	turns.lease_ms = LEASE;
+	turns.max = max;
+	turns.wanted = wanted;
+	turns.each = count;
+	turns.arg = w;
+	w->n = w->of_busy = w->asked = 0;
+	assert_int_equal(store.op->queue_claim_turns(store.self, &turns,
+		&err), MR_STORE_OK);
+	return w->n;
+}
+
+/* Few items: in order of time, those of a busy next hop are left. */
+static void
+test_turns_few(void **state)
+{
+	static const char *const p[] = {"p.test"}, *const q[] = {"q.test"};
+	struct wants w = {.busy = "p.test", .others = 2};
+	unsigned i;
+
+	(void)state;
+	turns = (struct mr_claim){0};
+	assert_int_equal(take_turn(&w, now, 10), 0);
+	assert_true(turns.next_ms == INT64_MAX);
+	for (i = 0; i < 5; i++)
+		enqueue(i, p, 1, 1, now);
+	enqueue(9, q, 1, 2, now);
+	enqueue(10, q, 1, 1, now + 500);
+	assert_int_equal(take_turn(&w, now, 10), 2);
+	assert_string_equal(w.last, "q.test");
+	assert_int_equal(take_turn(&w, now, 10), 0);
+	assert_true(turns.next_ms == now + 500);
+	w.busy_answer = 3;
+	assert_int_equal(take_turn(&w, now, 10), 3);
+	w.busy_answer = 1000;
+	assert_int_equal(take_turn(&w, now + 500, 10), 3);
+}
+
+/* Many: what is behind a busy next hop's backlog is found at once, and each
+ * of the others has its turn. */
+static void
+test_turns_many(void **state)
+{
+	static const char *const busy[] = {"h100.test"};
+	struct wants w = {.busy = "h100.test", .others = 1,
+		.busy_answer = MR_CLAIM_NO_HOP};
+	char name[20];
+	const char *const hop[] = {name};
+	unsigned i, all = 0, laps = 0;
+
+	(void)state;
+	turns = (struct mr_claim){0};
+	for (i = 0; i < 200; i++)
+		enqueue(i, busy, 1, 1, now - 1000);
+	for (i = 0; i < 60; i++) {
+		snprintf(name, sizeof name, "h%03u.test", 70 + i);
+		if (i != 30)
+			enqueue(1000 + i, hop, 1, 1, now);
+	}
+	assert_int_equal(take_turn(&w, now, 20), 20);
+	assert_string_equal(w.last, "h089.test");
+	assert_true(w.asked <= 25);
+	for (all = 20; laps < 2; all += w.n) {
+		take_turn(&w, now, 20);
+		assert_int_equal(w.of_busy, 0);
+		laps += !turns.at[0];
+	}
+	assert_int_equal(all, 59);
+	assert_int_equal(take_turn(&w, now, 20), 0);
+	w.busy_answer = MR_CLAIM_STOP;
+	assert_int_equal(take_turn(&w, now, 20), 0);
+	assert_string_equal(turns.at, "h099.test\ns@y.test");
+	w.busy_answer = 1000;
+	assert_int_equal(take_turn(&w, now, 64), 64);
+	assert_int_equal(w.of_busy, 64);
+}
+
+static void
+test_turns_expired(void **state)
+{
+	static const char *const p[] = {"p.test"}, *const q[] = {"q.test"};
+	struct wants w = {.others = 0};
+
+	(void)state;
+	turns = (struct mr_claim){.expired_of = "p.test"};
+	enqueue(1, p, 1, 3, now - 2000);	/* expires a second later */
+	enqueue(2, p, 1, 1, now);
+	enqueue(3, q, 1, 1, now - 2000);
+	assert_int_equal(take_turn(&w, now, 10), 3);
+	assert_int_equal(w.asked, 0);
+	assert_string_equal(w.last, "p.test");
+	assert_int_equal(take_turn(&w, now, 10), 0);
+}
+
+static uint32_t
+change(uint32_t op, const int64_t *id, size_t n, int64_t next_ms)
+{
+	struct mr_queue_change c = {.size = sizeof c, .op = op, .id = id,
+		.n = n, .next_ms = next_ms, .expire_ms = next_ms + 777,
+		.owner = "host.1"};
+	struct mr_error err = {{0}};
+	uint32_t changed = 99;
+
+	assert_int_equal(store.op->queue_change(store.self, &c, &changed,
+		&err), MR_STORE_OK);
+	return changed;
+}
+
+static void
+test_change(void **state)
+{
+	static const char *const hops[] = {"p.test", "q.test"};
+	struct mr_queue_change wrong = {.size = sizeof wrong, .op = 99};
+	struct mr_error err = {{0}};
+	struct mr_queue_item *i;
+	int64_t id[4] = {0, 0, 0, 12345};
+	uint32_t n;
+	size_t k;
+
+	(void)state;
+	enqueue(1, hops, 1, 2, now);
+	enqueue(2, hops + 1, 1, 1, now + 1000000);
+	for (k = 0; k < 3; k++)
+		id[k] = list(0)->item[k].id;
+	assert_int_equal(claim(now, 2)->n, 2);
+	/* The first two are being delivered: only the third is touched. */
+	assert_int_equal(change(MR_QUEUE_HOLD, id, 4, now), 1);
+	assert_int_equal(change(MR_QUEUE_HOLD, id, 4, now), 0);
+	assert_int_equal(change(MR_QUEUE_RETRY, id, 4, now), 0);
+	assert_int_equal(change(MR_QUEUE_RELEASE, id, 4, now + 50), 1);
+	assert_int_equal(change(MR_QUEUE_RETURN, id, 4, now + 70), 2);
+	assert_int_equal(next(), now + 50);
+	i = &list(id[0])->item[0];
+	assert_int_equal(i->attempts, 0);
+	assert_int_equal(i->next_ms, now + 70);
+	assert_int_equal(settle(id[1], MR_FATE_RETRY, now + 900, NULL),
+		MR_STORE_OK);
+	assert_int_equal(change(MR_QUEUE_RETRY, id, 4, now + 60), 3);
+	assert_int_equal(list(id[2])->item[0].next_ms, now + 50);
+	assert_int_equal(list(id[1])->item[0].attempts, 1);
+	assert_int_equal(change(MR_QUEUE_REQUEUE, id + 1, 1, now + 5), 1);
+	i = &list(id[1])->item[0];
+	assert_int_equal(i->attempts, 0);
+	assert_int_equal(i->next_ms, now + 5);
+	assert_int_equal(i->expire_ms, now + 782);
+	assert_null(i->reply);
+	assert_int_equal(store.op->queue_change(store.self, &wrong, &n, &err),
+		MR_STORE_INVALID);
+}
+
 static int
 stop(void *arg, const struct mr_queue_item *i)
 {
@@ -355,5 +546,9 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_dropped_meanwhile),
 	TEST(test_admin),
 	TEST(test_held),
+	TEST(test_turns_few),
+	TEST(test_turns_many),
+	TEST(test_turns_expired),
+	TEST(test_change),
 };
 UNIT_MAIN(tests)
