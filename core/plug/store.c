@@ -46,3 +46,70 @@ store_result(int code, const struct mr_error *me, struct err *e)
 				me->text : known[i].text);
 	return err_set(e, ERR_STORE, "unknown answer %d of the store", code);
 }
+
+/* ---------------------------------------------------------- older stores */
+
+static int
+claim_by_time(const struct store *s, struct mr_claim *c, struct mr_error *err)
+{
+	int code;
+
+	c->at[0] = '\0';
+	c->next_ms = INT64_MAX;
+	if (c->expired_of)
+		return MR_STORE_OK;
+	code = s->op->queue_claim(s->self, c->owner, c->now_ms, c->lease_ms,
+		c->max, c->each, c->arg, err);
+	return code == MR_STORE_OK ? s->op->queue_next(s->self, &c->next_ms,
+		err) : code;
+}
+
+int
+store_claim_turns(const struct store *s, struct mr_claim *c,
+	struct mr_error *err)
+{
+	return MR_HAS(s->op, queue_claim_turns) ?
+		s->op->queue_claim_turns(s->self, c, err) :
+		claim_by_time(s, c, err);
+}
+
+static int
+change_one(const struct store *s, const struct mr_queue_change *c, int64_t id,
+	struct mr_error *err)
+{
+	struct mr_fate fate = {.id = id, .kind = MR_FATE_RETRY,
+		.next_ms = c->next_ms, .reply = "451 4.4.1 not tried"};
+	uint32_t n;
+
+	switch (c->op) {
+	case MR_QUEUE_RETRY:
+		return s->op->queue_retry(s->self, id, &n, err);
+	case MR_QUEUE_HOLD:
+	case MR_QUEUE_RELEASE:
+		return s->op->queue_hold(s->self, id, c->op == MR_QUEUE_HOLD,
+			err);
+	case MR_QUEUE_RETURN:
+		return s->op->queue_settle(s->self, &fate, 1, NULL, err);
+	default:
+		return MR_STORE_INVALID;
+	}
+}
+
+int
+store_queue_change(const struct store *s, const struct mr_queue_change *c,
+	uint32_t *n, struct mr_error *err)
+{
+	int code;
+	size_t i;
+
+	if (MR_HAS(s->op, queue_change))
+		return s->op->queue_change(s->self, c, n, err);
+	for (i = 0, *n = 0; i < c->n; i++) {
+		code = change_one(s, c, c->id[i], err);
+		if (code == MR_STORE_OK)
+			++*n;
+		else if (code != MR_STORE_MISSING && code != MR_STORE_BUSY)
+			return code;
+	}
+	return MR_STORE_OK;
+}

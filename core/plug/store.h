@@ -21,4 +21,12 @@ int store_find(const struct plugins *p, struct store *out, struct err *e);
  * returns -1. Use: store_result(s.op->commit(s.self, c, &me), &me, e). */
 int store_result(int code, const struct mr_error *me, struct err *e);
 
+/* The newer calls, of stores that have them; of older ones by the calls they
+ * have, less well: claims in order of time whatever is wanted, and giving an
+ * item back counts as an attempt. */
+int store_claim_turns(const struct store *s, struct mr_claim *c,
+	struct mr_error *err);
+int store_queue_change(const struct store *s, const struct mr_queue_change *c,
+	uint32_t *n, struct mr_error *err);
+
 #endif

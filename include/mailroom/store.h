@@ -208,8 +208,8 @@ struct mr_claim {
 	int32_t (*wanted)(void *arg, const char *next_hop, const char *sender);
 	int (*each)(void *arg, const struct mr_queue_item *i);
 	void *arg;
-	/* Not NULL: instead, due items of this next hop whose expire_ms has
-	 * come; `wanted` is not asked. */
+	/* Not NULL: instead, due items of this next hop ("": of any) whose
+	 * expire_ms has come; `wanted` is not asked. */
 	const char *expired_of;
 	/* In and out: where the last claim stopped, in the store's words. ""
 	 * at first, and when all that is due has had its turn since it was

@@ -232,19 +232,36 @@ take_shares(struct wheel *w)
 
 /* ------------------------------------------------------ what has expired */
 
+static sqlite3_stmt *
+find_expired(struct wheel *w)
+{
+	const struct mr_claim *c = w->c;
+	sqlite3_stmt *st;
+
+	if (*c->expired_of) {
+		st = sq_sql(w->db, "SELECT message, next_hop FROM queue"
+			" INDEXED BY queue_flow WHERE state < 3"
+			" AND next_hop = ? AND next_ms <= ? AND expire_ms <= ?"
+			" LIMIT ?");
+		sq_bind(st, "siii", c->expired_of, c->now_ms, c->now_ms,
+			(int64_t)c->max);
+	} else {
+		st = sq_sql(w->db, "SELECT message, next_hop FROM queue"
+			" WHERE state < 3 AND next_ms <= ? AND expire_ms <= ?"
+			" LIMIT ?");
+		sq_bind(st, "iii", c->now_ms, c->now_ms, (int64_t)c->max);
+	}
+	return st;
+}
+
 static int
 take_expired(struct wheel *w)
 {
-	sqlite3_stmt *st = sq_sql(w->db, "SELECT message FROM queue"
-		" INDEXED BY queue_flow WHERE state < 3 AND next_hop = ?"
-		" AND next_ms <= ? AND expire_ms <= ? LIMIT ?");
+	sqlite3_stmt *st = find_expired(w);
 	int step;
 
-	sq_bind(st, "siii", w->c->expired_of, w->c->now_ms, w->c->now_ms,
-		(int64_t)w->c->max);
 	while ((step = sqlite3_step(st)) == SQLITE_ROW)
-		add_seed(w->out, sqlite3_column_int64(st, 0),
-			w->c->expired_of);
+		add_seed(w->out, sqlite3_column_int64(st, 0), sq_text(st, 1));
 	sqlite3_reset(st);
 	return ended(w, step);
 }
