@@ -211,7 +211,8 @@ cli_dry_open(struct cli *c, struct house *h)
 
 /* NAME of the [route.NAME] that mail for elsewhere takes, or NULL. */
 static const char *
-name_of_route(const struct cli *c, const char *rcpt, struct arena *a)
+name_of_route(const struct cli *c, const char *from, const char *rcpt,
+	struct arena *a)
 {
 	const struct nexthop *hop = NULL;
 	struct str domain;
@@ -221,13 +222,15 @@ name_of_route(const struct cli *c, const char *rcpt, struct arena *a)
 		return NULL;
 	domain = addr_domain_ascii(a, to.domain);
 	if (domain.at)
-		hop = nexthop_find(&c->config->routes, domain);
+		hop = nexthop_find(&c->config->routes, domain,
+			str_from(from));
 	return hop ? hop->name : NULL;
 }
 
 /* What the directory makes of a recipient, before any filter. */
 static json_t *
-route_json(const struct cli *c, const char *rcpt, struct arena *a)
+route_json(const struct cli *c, const char *from, const char *rcpt,
+	struct arena *a)
 {
 	static const char *const answers[] = {
 		[ROUTE_LOCAL] = "here", [ROUTE_REMOTE] = "elsewhere",
@@ -247,7 +250,7 @@ route_json(const struct cli *c, const char *rcpt, struct arena *a)
 			json_pack("{s:s}", "forward", t->address));
 	return json_pack("{s:s, s:s, s:s*, s:o}", "recipient", rcpt, "answer",
 		answers[answer], "route", answer == ROUTE_REMOTE ?
-		name_of_route(c, rcpt, a) : NULL, "targets", targets);
+		name_of_route(c, from, rcpt, a) : NULL, "targets", targets);
 }
 
 static void
@@ -323,7 +326,7 @@ run_explain(struct cli *c, int argc, char **argv)
 	dns_free(house.dns);
 	routes = json_array();
 	for (i = 0; i < a.n_to; i++)
-		json_array_append_new(routes, route_json(c, a.to[i],
+		json_array_append_new(routes, route_json(c, a.from, a.to[i],
 			&c->config->arena));
 	json_object_set_new(run, "routes", routes);
 	return show_run(c, run);

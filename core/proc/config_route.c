@@ -5,6 +5,7 @@
 #include "proc/config_route.h"
 
 #include "mail/addr.h"
+#include "queue/client.h"
 
 struct reading {
 	struct config *c;
@@ -25,15 +26,41 @@ node_of(const struct conf_node *section, const char *key)
 /* -------------------------------------------------------------- domains */
 
 static bool
-is_taken(const struct config *c, const char *domain)
+has_item(const struct mr_list *l, const char *text)
 {
-	size_t i, k;
+	size_t i;
 
-	for (i = 0; i < c->routes.n; i++)
-		for (k = 0; k < c->routes.item[i].domains.n; k++)
-			if (!strcmp(c->routes.item[i].domains.item[k], domain))
-				return true;
+	for (i = 0; i < l->n; i++)
+		if (!strcmp(l->item[i], text))
+			return true;
 	return false;
+}
+
+/* Two routes may share a domain when their senders differ. */
+static bool
+share_sender(const struct nexthop *a, const struct nexthop *b)
+{
+	size_t i;
+
+	if (!a->senders.n || !b->senders.n)
+		return a->senders.n == b->senders.n;
+	for (i = 0; i < a->senders.n; i++)
+		if (has_item(&b->senders, a->senders.item[i]))
+			return true;
+	return false;
+}
+
+static bool
+is_taken(const struct reading *r, const char *domain)
+{
+	const struct nexthops *all = &r->c->routes;
+	size_t i;
+
+	for (i = 0; i < all->n; i++)
+		if (has_item(&all->item[i].domains, domain) &&
+			share_sender(&all->item[i], r->hop))
+			return true;
+	return has_item(&r->hop->domains, domain);
 }
 
 /* "*", "example.net" or ".example.net" in lower-case A-labels; NULL: none of
@@ -61,7 +88,7 @@ add_domain(struct reading *r, const char **list, const char *text)
 	if (!domain)
 		conf_error(r->c->doc, at, false, r->report, "`%s` is neither "
 			"a domain, nor .domain, nor *", text);
-	else if (is_taken(r->c, domain))
+	else if (is_taken(r, domain))
 		conf_error(r->c->doc, at, false, r->report, "`%s` has a route "
 			"already", domain);
 	else
@@ -97,16 +124,61 @@ accepts_all(const struct nexthop *hop)
 	return false;
 }
 
+/* A route that leaves the way to MX may say these. */
+static bool
+says_something(const struct nexthop *hop)
+{
+	return hop->accept || hop->source.n || hop->concurrency || hop->rate;
+}
+
+static void
+check_source(struct reading *r)
+{
+	struct sock_addr address;
+	struct err e;
+	size_t i;
+
+	for (i = 0; i < r->hop->source.n; i++)
+		if (nexthop_source(r->hop->source.item[i], &address, &e) < 0)
+			conf_error(r->c->doc, node_of(r->section, "source"),
+				false, r->report, "`%s` is no address",
+				r->hop->source.item[i]);
+}
+
+static void
+check_login(struct reading *r)
+{
+	const struct nexthop *hop = r->hop;
+	const struct conf *doc = r->c->doc;
+
+	if (*hop->login && !*hop->host)
+		conf_error(doc, node_of(r->section, "login"), true, r->report,
+			"a login is for a host");
+	if (*hop->login && hop->tls != CLIENT_TLS_MUST)
+		conf_error(doc, node_of(r->section, "login"), true, r->report,
+			"a password goes out by tls = \"required\" only");
+	if (!*hop->login != !*hop->password)
+		conf_error(doc, node_of(r->section, "login"), true, r->report,
+			"a login and a password go together");
+}
+
 static void
 check_hop(struct reading *r)
 {
 	const struct nexthop *hop = r->hop;
 	const struct conf *doc = r->c->doc;
 
+	check_source(r);
+	check_login(r);
+	if (hop->accept && hop->senders.n)
+		conf_error(doc, node_of(r->section, "accept"), true,
+			r->report, "what is taken from anybody cannot depend "
+			"on the sender");
+
 	if (*hop->transport && *hop->host)
 		conf_error(doc, node_of(r->section, "host"), true, r->report,
 			"a route has a transport or a host, not both");
-	if (!*hop->transport && !*hop->host && !hop->accept)
+	if (!*hop->transport && !*hop->host && !says_something(hop))
 		conf_error(doc, r->section, true, r->report, "a route needs "
 			"a transport, a host, or accept = true");
 	if (accepts_all(hop))

@@ -246,6 +246,27 @@ poke_queue(void *arg, const struct mr_change *c)
 		queue_poke(w->queue);
 }
 
+/* Where we listen for mail of other servers: an MX that leads there is
+ * ourselves. */
+static void
+find_own(struct worker_life *w)
+{
+	struct config *c = w->config;
+	struct queue_house *q = &w->queue_house;
+	struct sock_addr *own;
+	size_t i, k, n = 0;
+
+	for (i = 0; i < c->n_listener; i++)
+		n += c->listener[i].address.n;
+	q->own = own = arena_alloc(&c->arena, (n + 1) * sizeof *own);
+	for (i = 0; i < c->n_listener; i++)
+		for (k = 0; k < c->listener[i].address.n &&
+			c->listener[i].protocol == SERVE_SMTP; k++)
+			if (sock_parse(str_from(c->listener[i].address.item[k]),
+				&own[q->n_own], NULL) == 0)
+				q->n_own++;
+}
+
 static int
 open_queue(struct worker_life *w, struct err *e)
 {
@@ -262,6 +283,7 @@ open_queue(struct worker_life *w, struct err *e)
 		.local = &w->house.chain[CHAIN_LOCAL],
 		.owner = w->owner, .orphans = w->args.orphans,
 		.suspects = w->args.suspects};
+	find_own(w);
 	if (q->local->n)
 		watchdog_start((unsigned)q->settings->concurrency);
 	w->queue = queue_start(q, e);

@@ -1,6 +1,7 @@
 /*
- * deliver.c - one attempt: find the hosts, talk to them in turn until one
- * has given its word for every recipient. Runner's delivery threads.
+ * deliver.c - one attempt: over a connection that is open still, or find the
+ * hosts and talk to them in turn until one has given its word for every
+ * recipient. Runner's delivery threads.
  */
 #include "queue/deliver.h"
 
@@ -20,6 +21,16 @@
 struct body {
 	const struct store *store;
 	void *handle;
+};
+
+/* The attempt that runs. */
+struct attempt {
+	const struct queue_house *h;
+	const struct deliver_tools *tools;
+	struct group *g;
+	struct body body;
+	const struct host *done;	/* was talked to by an open connection */
+	enum outcome outcome;
 };
 
 static int64_t
@@ -58,21 +69,32 @@ mark_local(const struct queue_house *h, struct group *g)
 				a.domain) == 1;
 }
 
-static struct reply
-find_hosts(const struct queue_house *h, struct group *g,
-	const struct nexthop *hop, struct host **out)
-{
-	const struct queue_settings *s = h->settings;
-	int64_t deadline = clock_mono() + DNS_MS;
+/* --------------------------------------------------------------- the terms */
 
-	if (hop && *hop->host)
-		return hosts_of_name(h->dns, str_from(hop->host),
-			(unsigned)s->port, deadline, &g->arena, out);
-	if (*s->smarthost)
-		return hosts_of_name(h->dns, str_from(s->smarthost),
-			(unsigned)s->port, deadline, &g->arena, out);
-	return hosts_of_domain(h->dns, g->next_hop, h->hostname,
-		(unsigned)s->port, deadline, &g->arena, out);
+/* The route that names a host: the group's own, or the smarthost. NULL: the
+ * domain's own hosts. */
+static const struct nexthop *
+way_of(const struct attempt *t)
+{
+	if (t->g->hop && *t->g->hop->host)
+		return t->g->hop;
+	return *t->tools->smarthost.host ? &t->tools->smarthost : NULL;
+}
+
+static struct reply
+find_hosts(const struct attempt *t, struct host **out)
+{
+	const struct queue_house *h = t->h;
+	const struct nexthop *way = way_of(t);
+	struct hosts_asker q = {.dns = h->dns, .hostname = h->hostname,
+		.families = t->tools->families, .own = h->own,
+		.n_own = h->n_own, .port = (unsigned)h->settings->port,
+		.deadline = clock_mono() + DNS_MS};
+
+	if (way)
+		return hosts_of_name(&q, str_from(way->host), &t->g->arena,
+			out);
+	return hosts_of_domain(&q, t->g->next_hop, &t->g->arena, out);
 }
 
 static int64_t
@@ -96,25 +118,53 @@ patience(const struct queue_settings *s)
 		.dot = least(s->dot_timeout, s->timeout)};
 }
 
-static struct client_talk
-make_talk(const struct queue_house *h, const struct deliver_tls *tls,
-	const struct host *host, struct group *g, struct str *rcpt)
+static const struct tls_ctx *
+context_for(const struct attempt *t, const struct nexthop *way)
 {
-	const struct queue_settings *s = h->settings;
-	bool smart = *s->smarthost && !(g->hop && *g->hop->host);
-	struct client_talk t = {.host = host, .hostname = h->hostname,
-		.tls = smart ? (enum client_tls)s->smarthost_tls :
-			CLIENT_TLS_MAY,
-		.login = smart ? s->smarthost_login : "",
-		.password = smart ? s->smarthost_password : "",
-		.timeout = patience(s),
-		.sender = g->sender, .rcpt = rcpt, .length = g->length,
-		.deadline = g->deadline, .read = read_body};
+	const struct tls_ctx *own = NULL;
 
-	t.tls_ctx = t.tls == CLIENT_TLS_MUST ? tls->verified :
-		tls->opportunistic;
-	return t;
+	if (!way || way->tls != CLIENT_TLS_MUST)
+		return t->tools->opportunistic;
+	if (way != &t->tools->smarthost)
+		own = t->tools->route_tls[way - t->h->routes->item];
+	return own ? own : t->tools->verified;
 }
+
+/* What does not depend on the host. */
+static struct client_talk
+make_talk(const struct attempt *t, struct str *rcpt)
+{
+	const struct nexthop *way = way_of(t);
+	const struct group *g = t->g;
+
+	return (struct client_talk){.hostname = t->h->hostname,
+		.tls = way ? (enum client_tls)way->tls : CLIENT_TLS_MAY,
+		.tls_ctx = context_for(t, way),
+		.login = way ? way->login : "",
+		.password = way ? way->password : "",
+		.timeout = patience(t->h->settings), .sender = g->sender,
+		.rcpt = rcpt, .length = g->length, .deadline = g->deadline,
+		.read = read_body, .arg = (void *)&t->body};
+}
+
+/* Our address of the host's family; false: none is set. */
+static bool
+source_for(const struct attempt *t, const struct host *host,
+	struct sock_addr *out)
+{
+	const struct mr_list *l = t->g->hop && t->g->hop->source.n ?
+		&t->g->hop->source : &t->h->settings->source;
+	struct err e;
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		if (nexthop_source(l->item[i], out, &e) == 0 &&
+			out->sa.ss_family == host->address.sa.ss_family)
+			return true;
+	return false;
+}
+
+/* ------------------------------------------------------------- the talks */
 
 /* The recipients that still lack a last word. */
 static size_t
@@ -135,7 +185,7 @@ pick_open(struct group *g, struct str *rcpt, size_t *which)
 
 static void
 keep_results(struct group *g, const size_t *which, size_t n,
-	const struct client_result *r, const struct host *host)
+	const struct client_result *r, const char *host)
 {
 	size_t i;
 
@@ -143,46 +193,105 @@ keep_results(struct group *g, const size_t *which, size_t n,
 		struct delivery *d = &g->item[which[i]];
 
 		d->reply = r->whole.code ? r->whole : r->rcpt[i];
-		d->remote = r->connected ? host->name : NULL;
+		d->remote = r->connected ? host : NULL;
 	}
 }
 
+/* One that serves nobody now speaks for the destination; what is said of a
+ * message does not. */
 static void
-run_talk(const struct client_talk *t, struct group *g,
-	struct client_result *r)
+judge(struct attempt *t, const struct client_result *r, bool opened)
 {
-	struct client *k = client_open(t, &g->arena, r);
+	if (opened && !(r->lost && !r->began) && r->whole.code != 421)
+		t->outcome = OUTCOME_GOOD;
+	else if (t->outcome == OUTCOME_NONE && r->whole.code / 100 != 5)
+		t->outcome = OUTCOME_BAD;
+}
 
-	if (!k)
-		return;
-	client_send(k, t, &g->arena, r);
-	client_close(k, CLIENT_QUIT_MS);
+static void
+keep_conn(struct group *g, struct conn *conn)
+{
+	conn->next = g->conns;
+	g->conns = conn;
+}
+
+/* Over a connection that is open still. One that the other side closes
+ * before the message began says nothing: false, as if there were none. */
+static bool
+try_open(struct attempt *t)
+{
+	struct group *g = t->g;
+	struct str *rcpt = arena_alloc(&g->arena, g->n * sizeof *rcpt);
+	size_t *which = arena_alloc(&g->arena, g->n * sizeof *which);
+	struct client_talk talk = make_talk(t, rcpt);
+	struct client_result r;
+	struct conn *conn;
+	struct host *host;
+
+	while ((conn = conns_take(t->tools->conns, g->to->key, &talk))) {
+		host = arena_copy(&g->arena, client_host(conn->client),
+			sizeof *host);
+		host->name = arena_cstr(&g->arena, str_from(host->name));
+		talk.host = host;
+		talk.n_rcpt = pick_open(g, rcpt, which);
+		client_send(conn->client, &talk, &g->arena, &r);
+		if (!r.began && (r.lost || r.whole.code / 100 == 4)) {
+			conn_close(conn, 0);
+			continue;
+		}
+		judge(t, &r, true);
+		keep_results(g, which, talk.n_rcpt, &r, host->name);
+		keep_conn(g, conn);
+		t->done = host;
+		return true;
+	}
+	return false;
+}
+
+/* `asked` are the terms under which it is kept: after a failed handshake it
+ * was not made on them. */
+static bool
+open_and_send(struct attempt *t, const struct client_talk *talk,
+	const struct client_talk *asked, struct client_result *r)
+{
+	struct client *client = client_open(talk, &t->g->arena, r);
+
+	if (!client)
+		return false;
+	client_send(client, talk, &t->g->arena, r);
+	keep_conn(t->g, conn_new(t->g->to->key, asked, client));
+	return true;
 }
 
 /* One host; a failed handshake of opportunistic TLS is followed by one talk
  * in the clear (RFC 7435). */
 static void
-try_host(const struct queue_house *h, const struct deliver_tls *tls,
-	struct group *g, const struct host *host, struct body *b)
+try_host(struct attempt *t, const struct host *host)
 {
+	struct group *g = t->g;
 	struct str *rcpt = arena_alloc(&g->arena, g->n * sizeof *rcpt);
 	size_t *which = arena_alloc(&g->arena, g->n * sizeof *which);
+	struct client_talk talk = make_talk(t, rcpt), asked = talk;
 	struct client_result r;
-	struct client_talk t = make_talk(h, tls, host, g, rcpt);
+	struct sock_addr source;
+	bool opened;
 
-	t.n_rcpt = pick_open(g, rcpt, which);
-	if (t.n_rcpt == 0)
+	talk.host = host;
+	talk.n_rcpt = pick_open(g, rcpt, which);
+	if (talk.n_rcpt == 0)
 		return;
-	t.arg = b;
-	run_talk(&t, g, &r);
+	if (source_for(t, host, &source))
+		talk.source = &source;
+	opened = open_and_send(t, &talk, &asked, &r);
 	if (r.tls_failed) {
 		log_info("deliver.tls", LOG_S("message", g->trace),
 			LOG_S("host", host->name),
 			LOG_STR("error", r.whole.text));
-		t.tls = CLIENT_TLS_NONE;
-		run_talk(&t, g, &r);
+		talk.tls = CLIENT_TLS_NONE;
+		opened = open_and_send(t, &talk, &asked, &r);
 	}
-	keep_results(g, which, t.n_rcpt, &r, host);
+	judge(t, &r, opened);
+	keep_results(g, which, talk.n_rcpt, &r, host->name);
 }
 
 static bool
@@ -196,74 +305,98 @@ is_settled(const struct group *g)
 	return true;
 }
 
+static bool
+is_done(const struct attempt *t, const struct host *host)
+{
+	return t->done && t->done->address.len == host->address.len &&
+		!memcmp(&t->done->address.sa, &host->address.sa,
+			host->address.len);
+}
+
 /* Those in turn that take the mail of this domain. */
 static void
-try_hosts(const struct queue_house *h, const struct deliver_tls *tls,
-	struct group *g, struct host *host, struct body *b)
+try_hosts(struct attempt *t)
 {
+	struct host *host = NULL;
+	struct reply refused = find_hosts(t, &host);
 	int tried = 0;
 
-	for (; host && tried < HOSTS_MOST && !is_settled(g) &&
-		clock_mono() < g->deadline; host = host->next) {
-		try_host(h, tls, g, host, b);
+	if (refused.code) {
+		if (!t->done)
+			set_all(t->g, refused, NULL);
+		if (!t->done && refused.code / 100 == 4)
+			t->outcome = OUTCOME_BAD;
+		return;
+	}
+	for (; host && tried < HOSTS_MOST && !is_settled(t->g) &&
+		clock_mono() < t->g->deadline; host = host->next) {
+		if (is_done(t, host))
+			continue;
+		try_host(t, host);
 		tried++;
 	}
 }
 
-static void
-try_transport(const struct queue_house *h, struct group *g, struct body *b)
+/* A plugin says by 421 or 4.4.x that nobody can be reached. */
+static enum outcome
+outcome_of(const struct reply *r)
 {
-	const struct plugin *p = plugins_find(h->plugins, g->hop->transport);
+	if (r->code / 100 != 4)
+		return OUTCOME_GOOD;
+	return r->code == 421 || str_starts(str_from(r->enhanced), "4.4.") ?
+		OUTCOME_BAD : OUTCOME_GOOD;
+}
+
+static void
+try_transport(struct attempt *t)
+{
+	struct group *g = t->g;
+	const struct plugin *p = plugins_find(t->h->plugins,
+		g->hop->transport);
 	struct str *rcpt = arena_alloc(&g->arena, g->n * sizeof *rcpt);
 	size_t *which = arena_alloc(&g->arena, g->n * sizeof *which), i;
 	struct reply *reply = arena_alloc(&g->arena, g->n * sizeof *reply);
 	struct transport_job job = {.message = g->trace,
 		.route = g->hop->name, .sender = g->sender, .rcpt = rcpt,
 		.length = g->length, .arrived_ms = g->created_ms,
-		.deadline = g->deadline, .read = read_body, .arg = b};
+		.deadline = g->deadline, .read = read_body, .arg = &t->body};
 
 	assert(p);	/* config_check_transports */
 	job.n_rcpt = pick_open(g, rcpt, which);
 	transport_run(p, &job, &g->arena, reply);
+	t->outcome = OUTCOME_BAD;
 	for (i = 0; i < job.n_rcpt; i++) {
 		g->item[which[i]].reply = reply[i];
 		g->item[which[i]].remote = g->hop->transport;
+		if (outcome_of(&reply[i]) == OUTCOME_GOOD)
+			t->outcome = OUTCOME_GOOD;
 	}
 }
 
-void
-deliver_group(const struct queue_house *h, const struct deliver_tls *tls,
+enum outcome
+deliver_group(const struct queue_house *h, const struct deliver_tools *tools,
 	struct group *g)
 {
 	struct mr_error me = {{0}};
-	struct body b = {.store = &h->store};
-	struct host *host = NULL;
-	struct reply refused = {0};
+	struct attempt t = {.h = h, .tools = tools, .g = g,
+		.body.store = &h->store};
 	uint64_t length;
-	bool handed;
 
 	g->deadline = clock_mono() + DELIVER_MOST_MS;
 	set_all(g, REPLY(451, "4.4.1", "no host could be reached"), NULL);
 	mark_local(h, g);
 	if (is_settled(g))
-		return;
-	g->hop = nexthop_find(h->routes, g->next_hop);
-	handed = g->hop && *g->hop->transport;
-	if (!handed)
-		refused = find_hosts(h, g, g->hop, &host);
-	if (refused.code) {
-		set_all(g, refused, NULL);
-		return;
-	}
-	if (h->store.op->body_open(h->store.self, g->message_id, &b.handle,
-		&length, &me) != MR_STORE_OK) {
+		return OUTCOME_NONE;
+	if (h->store.op->body_open(h->store.self, g->message_id,
+		&t.body.handle, &length, &me) != MR_STORE_OK) {
 		set_all(g, reply_printf(&g->arena, 451, "4.3.0",
 			"the message cannot be read: %s", me.text), NULL);
-		return;
+		return OUTCOME_NONE;
 	}
-	if (handed)
-		try_transport(h, g, &b);
-	else
-		try_hosts(h, tls, g, host, &b);
-	h->store.op->body_close(b.handle);
+	if (g->hop && *g->hop->transport)
+		try_transport(&t);
+	else if (!try_open(&t) || !is_settled(g))
+		try_hosts(&t);
+	h->store.op->body_close(t.body.handle);
+	return t.outcome;
 }

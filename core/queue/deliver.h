@@ -7,6 +7,9 @@
 
 #include "base/arena.h"
 #include "mail/reply.h"
+#include "queue/conns.h"
+#include "queue/destination.h"
+#include "queue/families.h"
 #include "queue/queue.h"
 
 #define DELIVER_MOST_MS (60 * 60 * 1000)	/* longest attempt */
@@ -14,6 +17,7 @@
 struct delivery {		/* one recipient of the group */
 	int64_t id;		/* queue entry */
 	struct str rcpt;
+	struct str args;	/* ESMTP arguments (mail/esmtp_args.h) */
 	uint32_t attempts;
 	struct reply reply;	/* out: what came of it; code 250: delivered */
 	const char *remote;	/* out: who said so, or NULL */
@@ -33,21 +37,35 @@ struct group {
 	int64_t leased_until_ms;
 	int64_t deadline;	/* of the attempt, clock_mono */
 	struct delivery *item;
-	size_t n;
+	size_t n, room;
+	int64_t retry_ms;	/* out: when its destination is tried again;
+				   0: by the recipient's own back-off */
 	bool deferred;		/* out (retire): something is tried again */
+	struct conn *conns;	/* out: for the next message, once this one
+				   is settled */
+
+	struct destination *to;	/* the table's (destination.h) */
+	int priority;
+	uint32_t turn;
+	bool is_unproven;
 	struct group *next;
 };
 
-struct deliver_tls {		/* made once by the queue */
+/* What deliveries share; made once by the queue. */
+struct deliver_tools {
 	const struct tls_ctx *opportunistic, *verified;
+	const struct tls_ctx **route_tls;	/* by [route.NAME], or NULL */
+	struct nexthop smarthost;	/* host "": none */
+	struct conns *conns;
+	struct families *families;
 };
 
-/* Attempts the group by its route (a transport, a fixed host), else over
- * SMTP (smarthost, MX), and fills each reply. Blocks. Ends within
+/* Attempts the group by its route g->hop (a transport, a fixed host), else
+ * over SMTP (smarthost, MX), and fills each reply. Blocks. Ends within
  * DELIVER_MOST_MS, a transport willing. Recipients that turn out to be ours
  * (a held message that was released, a domain that was added since) are only
- * marked `local`. */
-void deliver_group(const struct queue_house *h, const struct deliver_tls *tls,
-	struct group *g);
+ * marked `local`. Returns what it says of the destination. */
+enum outcome deliver_group(const struct queue_house *h,
+	const struct deliver_tools *tools, struct group *g);
 
 #endif

@@ -11,20 +11,37 @@
 
 struct host {			/* one address to try */
 	const char *name;	/* for TLS and the log */
+	const char *canonical;	/* behind CNAMEs */
 	struct sock_addr address;
+	unsigned preference;
+	int rank;		/* of its family, families.h */
+	bool is_secure;		/* DNSSEC proved MX and address */
 	struct host *next;
 };
 
+struct families;
+
+struct hosts_asker {
+	struct dns *dns;
+	struct families *families;
+	const char *hostname;	/* ours */
+	const struct sock_addr *own;	/* where we listen */
+	size_t n_own;
+	unsigned port;
+	int64_t deadline;	/* clock_mono */
+};
+
 /* The hosts of a domain or address literal in the order to try them: by
- * preference, equal ones shuffled; without MX its own address (implicit MX).
- * Returns code 0 with *out, or the refusal to record: 5.1.10 for a null MX
- * (RFC 7505), 5.1.2 for a name that does not exist, 4.4.3 when DNS cannot
- * tell now, 5.4.6 when the mail would come back to us. Blocks on DNS. */
-struct reply hosts_of_domain(struct dns *d, struct str domain,
-	const char *hostname, unsigned port, int64_t deadline, struct arena *a,
-	struct host **out);
+ * preference, equal ones shuffled, of their families the better one first;
+ * without MX its own address (implicit MX). Only hosts that are preferred to
+ * ourselves are given. Returns code 0 with *out, or the refusal to record:
+ * 5.1.10 for a null MX (RFC 7505), 5.1.2 for a name that does not exist, 4.4.3
+ * when DNS cannot tell now, 5.4.6 when the mail would come back to us. Blocks
+ * on DNS. */
+struct reply hosts_of_domain(const struct hosts_asker *q, struct str domain,
+	struct arena *a, struct host **out);
 /* The same for a fixed "host:port" or "address:port". */
-struct reply hosts_of_name(struct dns *d, struct str host_port,
-	unsigned port, int64_t deadline, struct arena *a, struct host **out);
+struct reply hosts_of_name(const struct hosts_asker *q, struct str host_port,
+	struct arena *a, struct host **out);
 
 #endif

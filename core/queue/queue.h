@@ -1,9 +1,10 @@
 /*
  * queue.h - the runner: claim what is due, attempt it, retire it.
  *
- * Runs in the runner process only. One thread claims; a bounded number of
- * delivery threads each take one group (a message and a next hop) through
- * deliver. Settling is one transaction with the report, if one is due.
+ * Runs in the runner process only. One thread claims, as much as each
+ * destination has room for; a bounded number of delivery threads each take one
+ * group (a message and a next hop) through deliver. Settling is one
+ * transaction with the report, if one is due.
  */
 #ifndef QUEUE_QUEUE_H
 #define QUEUE_QUEUE_H
@@ -15,6 +16,7 @@
 
 #include "base/err.h"
 #include "net/dns.h"
+#include "net/sock.h"
 #include "plug/plugin.h"
 #include "plug/store.h"
 #include "queue/nexthop.h"
@@ -22,8 +24,13 @@
 struct queue_settings {		/* [queue] */
 	int64_t lifetime;	/* ms until a bounce */
 	int64_t retry_first, retry_most;	/* back-off, ms */
+	int64_t probe_most;	/* the same, of a destination that is down */
 	int64_t concurrency;	/* deliveries at once */
 	int64_t per_destination;
+	int64_t rate;		/* to one, a minute; 0: no limit */
+	int64_t connection_idle, connection_uses;
+	struct mr_list source;	/* our addresses */
+	int64_t prefer;		/* enum families_prefer */
 	int64_t port;		/* of other servers, 25 */
 	const char *smarthost;	/* "host:port" or "" */
 	const char *smarthost_login;
@@ -36,6 +43,13 @@ struct queue_settings {		/* [queue] */
 };
 extern const struct mr_setting queue_settings_table[];
 
+/* State that the command line shares with the runner (store.h, state_get):
+ * when the admin last wanted everything tried (ms since 1970), and for each
+ * destination that is down "UNTIL_MS REASON". */
+#define QUEUE_SPACE "core.queue"
+#define QUEUE_KICK "kick"
+#define QUEUE_DOWN "down "
+
 struct chain;
 
 struct queue_house {		/* all borrowed */
@@ -45,6 +59,8 @@ struct queue_house {		/* all borrowed */
 	struct store store;
 	struct dns *dns;
 	const struct nexthops *routes;
+	const struct sock_addr *own;	/* where we listen for mail */
+	size_t n_own;
 	const char *data;	/* spool folder for reports */
 	const struct chain *local;	/* what reports pass */
 	const char *owner;	/* name of our leases, "HOST/PID:" */

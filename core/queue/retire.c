@@ -53,6 +53,10 @@ fate_of(const struct queue_house *h, struct group *g, const struct delivery *d,
 		f.kind = MR_FATE_FAILED;
 	if (f.kind != MR_FATE_RETRY)
 		return f;
+	if (g->retry_ms) {	/* its destination is down: all wait alike */
+		f.next_ms = sched_next(now, g->retry_ms - now, g->expire_ms);
+		return f;
+	}
 	enc_random(&random, sizeof random);
 	f.next_ms = sched_next(now, sched_pause(s->retry_first, s->retry_most,
 		d->attempts + 1, random), g->expire_ms);

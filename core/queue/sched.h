@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/map.h"
 #include "base/str.h"
 
 /* Pause before the next attempt after `attempts` failed ones: `first`
@@ -20,14 +19,34 @@ int64_t sched_pause(int64_t first, int64_t most, uint32_t attempts,
  * the last attempt is made and then reported. */
 int64_t sched_next(int64_t now, int64_t pause, int64_t expire);
 
-/* How many deliveries are under way to each destination. Not locked. */
-struct sched_load {
-	struct map busy;
-	unsigned most;		/* to one destination */
+/* What the envelope's arguments say of time (esmtp_args.h). */
+struct sched_terms {
+	int64_t next_ms;	/* first attempt; the earlier of two that are
+				   due goes first */
+	int64_t expire_ms;
+	int priority;		/* -9 to 9, RFC 6710 */
 };
-void sched_load_init(struct sched_load *l, unsigned most);
-void sched_load_free(struct sched_load *l);
-bool sched_load_take(struct sched_load *l, struct str destination);
-void sched_load_give(struct sched_load *l, struct str destination);
+struct sched_terms sched_terms(struct str args, int64_t now,
+	int64_t lifetime);
+int sched_priority(struct str args);
+
+/* How many deliveries to one destination are right at once: one more for
+ * each round of good ones, one less for each that found nobody to talk to.
+ * When a whole round of them did, the destination is down: it is left alone
+ * until a single delivery tries whether it is back. */
+struct sched_pace {
+	double window;		/* at least 1 */
+	double failed;		/* part of a round, since the last good one */
+	uint32_t pauses;	/* in a row: above 0, it is down */
+	int64_t until;		/* left alone up to here */
+};
+#define SCHED_WINDOW_FIRST 5
+
+void sched_pace_init(struct sched_pace *p, unsigned most);
+/* True: it was down and is back. */
+bool sched_pace_good(struct sched_pace *p, unsigned most);
+/* True: it is down (still); the caller sets `until` by sched_pause. Late news
+ * of deliveries begun before change nothing. */
+bool sched_pace_bad(struct sched_pace *p, int64_t now);
 
 #endif

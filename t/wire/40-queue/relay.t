@@ -41,6 +41,7 @@ class House:
         self.sink = Sink(self.answer).__enter__()
         config = {"dns": {"servers": [self.dns.address]},
                   "queue": {"port": self.sink.port, "retry_first": "1s",
+                            "connection_uses": 1,
                             "retry_most": "2s", **self.queue}}
         self.server = Server(config).__enter__()
         self.sink.tls = (self.server.cert, self.server.key)
