@@ -13,3 +13,15 @@ libcore_a_SOURCES += \
 	core/queue/retire.c core/queue/retire.h \
 	core/queue/sched.c core/queue/sched.h \
 	core/queue/submit.c core/queue/submit.h
+
+check_PROGRAMS += t/unit/queue/sched t/unit/queue/destination \
+	t/unit/queue/nexthop
+t_unit_queue_sched_SOURCES = t/unit/queue/sched.c
+t_unit_queue_sched_CFLAGS = $(TEST_CFLAGS)
+t_unit_queue_sched_LDADD = $(TEST_LIBS)
+t_unit_queue_destination_SOURCES = t/unit/queue/destination.c
+t_unit_queue_destination_CFLAGS = $(TEST_CFLAGS)
+t_unit_queue_destination_LDADD = $(TEST_LIBS)
+t_unit_queue_nexthop_SOURCES = t/unit/queue/nexthop.c
+t_unit_queue_nexthop_CFLAGS = $(TEST_CFLAGS)
+t_unit_queue_nexthop_LDADD = $(TEST_LIBS)

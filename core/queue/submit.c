@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "mail/addr.h"
 #include "mail/mime.h"
+#include "queue/sched.h"
 
 #define BLOCK 65536
 
@@ -120,6 +121,8 @@ static void
 add_queue(struct placing *p, const char *address, struct str dsn)
 {
 	const struct submit *s = p->s;
+	struct sched_terms when = sched_terms(dsn, s->now_ms,
+		s->lifetime_ms);
 	size_t i;
 
 	for (i = 0; i < p->n; i++)
@@ -133,8 +136,7 @@ add_queue(struct placing *p, const char *address, struct str dsn)
 		.held = s->held_by != NULL,
 		.reason = s->held_by ? arena_printf(p->a, "%s: %.*s",
 			s->held_by, STR_ARGS(s->held_reason)) : NULL,
-		.next_ms = s->now_ms,
-		.expire_ms = s->now_ms + s->lifetime_ms};
+		.next_ms = when.next_ms, .expire_ms = when.expire_ms};
 }
 
 static void
