@@ -27,6 +27,7 @@ mailroomd_LDADD = $(CORE_LIBS)
 mailroomd_LDFLAGS = $(AM_LDFLAGS) $(MFAPI_LDFLAGS)
 mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/cli_account.c core/proc/cli_config.c core/proc/cli_queue.c \
+	core/proc/cli_queue_pick.c core/proc/cli_queue_pick.h \
 	core/proc/cli_server.c core/proc/cli_milter.c core/proc/cli_plugin.c \
 	core/proc/cli_plugin_new.c core/proc/cli_plugin_rust.h \
 	core/proc/cli_plugin_rust.c core/proc/cli_explain.c core/proc/cli_probe.c \

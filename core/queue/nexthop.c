@@ -115,6 +115,21 @@ nexthop_find(const struct nexthops *all, struct str domain, struct str sender)
 	return best;
 }
 
+void
+nexthop_key(const struct nexthop *hop, bool has_smarthost, struct str domain,
+	char out[NEXTHOP_KEY])
+{
+	const char *name = hop ? hop->name : "", *gap = hop ? " " : "";
+
+	if (hop && (*hop->transport || *hop->host))
+		snprintf(out, NEXTHOP_KEY, "[%s]", name);
+	else if (has_smarthost)
+		snprintf(out, NEXTHOP_KEY, "smarthost%s%s", gap, name);
+	else
+		snprintf(out, NEXTHOP_KEY, "%.*s%s%s", STR_ARGS(domain), gap,
+			name);
+}
+
 int
 nexthop_source(const char *text, struct sock_addr *out, struct err *e)
 {

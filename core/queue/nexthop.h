@@ -33,6 +33,8 @@ struct nexthop {
 };
 extern const struct mr_setting nexthop_settings_table[];
 
+#define NEXTHOP_KEY 600
+
 struct nexthops {
 	struct nexthop *item;
 	size_t n;
@@ -43,6 +45,10 @@ struct nexthops {
  * one without. NULL: none. all may be NULL: no sections. */
 const struct nexthop *nexthop_find(const struct nexthops *all,
 	struct str domain, struct str sender);
+/* What deliveries share that go one way: the route, else the smarthost if
+ * there is one, else the domain. hop: of nexthop_find. */
+void nexthop_key(const struct nexthop *hop, bool has_smarthost,
+	struct str domain, char out[NEXTHOP_KEY]);
 /* An address of ours ("192.0.2.1", "2001:db8::1"), port 0. */
 int nexthop_source(const char *text, struct sock_addr *out, struct err *e);
 /* Does a section of these depend on who sends? */

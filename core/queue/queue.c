@@ -130,34 +130,16 @@ struct queue {
 
 /* ---------------------------------------------------------- destinations */
 
-/* The route of a group: key is what deliveries share. */
-static const struct nexthop *
-route_of(const struct queue *q, struct str next_hop, struct str sender,
-	char key[600])
-{
-	const struct nexthop *hop = nexthop_find(q->house.routes, next_hop,
-		sender);
-
-	if (hop && (*hop->transport || *hop->host))
-		snprintf(key, 600, "[%s]", hop->name);
-	else if (*q->tools.smarthost.host)
-		snprintf(key, 600, "smarthost%s%s", hop ? " " : "",
-			hop ? hop->name : "");
-	else
-		snprintf(key, 600, "%.*s%s%s", STR_ARGS(next_hop),
-			hop ? " " : "", hop ? hop->name : "");
-	return hop;
-}
-
 static struct destination *
 destination_of(struct queue *q, struct str next_hop, struct str sender,
 	const struct nexthop **hop)
 {
 	const struct queue_settings *s = q->house.settings;
 	int64_t most = s->per_destination, rate = s->rate;
-	char key[600];
+	char key[NEXTHOP_KEY];
 
-	*hop = route_of(q, next_hop, sender, key);
+	*hop = nexthop_find(q->house.routes, next_hop, sender);
+	nexthop_key(*hop, *q->tools.smarthost.host, next_hop, key);
 	if (*hop && (*hop)->concurrency)
 		most = (*hop)->concurrency;
 	if (*hop && (*hop)->rate)
