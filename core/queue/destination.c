@@ -233,6 +233,24 @@ destinations_take(struct destinations *all, int64_t now)
 	return g;
 }
 
+unsigned
+destinations_ready(const struct destinations *all)
+{
+	unsigned n = 0, window, most = all->most_busy - all->n_busy;
+	const struct destination *d = all->turn;
+
+	if (!d || all->n_busy >= all->most_busy)
+		return 0;
+	do {
+		window = (unsigned)d->pace.window;
+		if (d->n_busy < window)
+			n += d->n_waiting < window - d->n_busy ?
+				d->n_waiting : window - d->n_busy;
+		d = d->next;
+	} while (d != all->turn && n < most);
+	return n < most ? n : most;
+}
+
 enum news
 destination_heed(const struct group *g, enum outcome outcome, int64_t now)
 {

@@ -168,11 +168,11 @@ start_worker(struct queue *q)
 	return !code;
 }
 
-/* Threads for n groups, as far as there may be more; lock held. */
+/* A thread for each group that may go; lock held. */
 static void
-call_workers(struct queue *q, unsigned n)
+call_workers(struct queue *q)
 {
-	unsigned i, idle = q->n_idle;
+	unsigned i, idle = q->n_idle, n = destinations_ready(&q->to);
 
 	for (i = 0; i < n && i < idle; i++)
 		pthread_cond_signal(&q->work_now);
@@ -303,16 +303,15 @@ static void
 take_in(struct queue *q, struct group *g)
 {
 	struct group *next;
-	unsigned n = 0;
 
 	pthread_mutex_lock(&q->lock);
-	for (; g; g = next, n++) {
+	for (; g; g = next) {
 		next = g->next;
 		destination_add(&q->to, destination_of(q, g->next_hop,
 			g->sender, &g->hop), g);
 	}
 	q->full = q->to.n_waiting >= WAITING_MOST;
-	call_workers(q, n);
+	call_workers(q);
 	pthread_mutex_unlock(&q->lock);
 }
 
@@ -406,7 +405,7 @@ look_round(struct queue *q, int64_t *heard, int64_t *swept)
 	}
 	if (now >= q->to.wake) {
 		destinations_wake(&q->to, now);
-		call_workers(q, q->to.n_waiting);
+		call_workers(q);
 	}
 	if (now - *swept >= SWEEP_MS) {
 		*swept = now;
@@ -632,7 +631,7 @@ heed(struct queue *q, struct group *g, enum outcome outcome)
 	if (news == NEWS_DOWN)
 		waiting = close_destination(q, g);
 	if (news == NEWS_MORE || news == NEWS_BACK)
-		call_workers(q, g->to->n_waiting);
+		call_workers(q);
 	if (news == NEWS_BACK)
 		q->to.is_hungry = true;
 	if (q->to.is_hungry)

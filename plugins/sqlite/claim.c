@@ -97,6 +97,7 @@ group_size(struct sq_tx *tx, const struct claim *c, const struct sq_seed *s,
 	int64_t *n, struct mr_error *err)
 {
 	return sq_number(tx->db, err, n, "SELECT count(*) FROM queue"
+		" INDEXED BY queue_group"
 		" WHERE message = ? AND next_hop = ? AND state < 3"
 		" AND next_ms <= ?", "isi", s->message, s->next_hop,
 		c->now_ms);
@@ -117,6 +118,7 @@ claim_group(struct sq_tx *tx, struct claim *c, const struct sq_seed *s,
 	struct mr_error *err)
 {
 	sqlite3_stmt *st = sq_sql(tx->db, "SELECT " SQ_QUEUE_COLUMNS " FROM queue"
+		" INDEXED BY queue_group"
 		" WHERE message = ? AND next_hop = ? AND state < 3"
 		" AND next_ms <= ? ORDER BY id LIMIT ?");
 	struct kept **from = c->end, *k;

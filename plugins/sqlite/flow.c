@@ -82,7 +82,8 @@ static int
 take_few(struct wheel *w, bool *many)
 {
 	sqlite3_stmt *st = sq_sql(w->db, "SELECT message, next_hop, sender"
-		" FROM queue WHERE state < 3 AND next_ms <= ?"
+		" FROM queue INDEXED BY queue_due WHERE state < 3"
+		" AND next_ms <= ?"
 		" ORDER BY next_ms LIMIT ?");
 	struct flow *f;
 	int seen = 0, step;
