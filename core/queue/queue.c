@@ -781,7 +781,7 @@ make_tools(struct queue *q)
 	const struct queue_settings *s = q->house.settings;
 	struct conns_settings keep = {.idle = s->connection_idle,
 		.uses = s->connection_uses,
-		.most = (unsigned)s->concurrency};
+		.most = 4 * (unsigned)s->concurrency};
 
 	q->tools.smarthost = (struct nexthop){.name = "smarthost",
 		.transport = "", .host = s->smarthost,

@@ -20,7 +20,7 @@ class Sink:
         self.answer = answer or (lambda session, verb, argument: None)
         self.tls = tls                  # (certificate, key) or None
         self.extensions = list(extensions)
-        self.messages = []              # .sender .rcpts .data .helo .tls
+        self.messages = []      # .sender .rcpts .data .helo .tls .session
         self.sessions = []
         self.lock = threading.Lock()
 
@@ -134,7 +134,7 @@ class Sink:
             lines.append(line[1:] if line.startswith(b".") else line)
         message = types.SimpleNamespace(
             sender=s.sender, rcpts=s.rcpts, helo=s.helo, tls=s.tls,
-            auth=s.auth, args=s.mail_args,
+            auth=s.auth, args=s.mail_args, session=s,
             data=b"".join(li + b"\r\n" for li in lines))
         s.rcpts = []
         with self.lock:
