@@ -35,6 +35,7 @@ struct group {
 	const struct nexthop *hop;	/* its [route.NAME], or NULL */
 	int64_t created_ms, expire_ms;
 	int64_t leased_until_ms;
+	int64_t claimed;	/* clock_mono */
 	int64_t deadline;	/* of the attempt, clock_mono */
 	struct delivery *item;
 	size_t n, room;

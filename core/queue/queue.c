@@ -35,6 +35,7 @@
 #define CLAIM_MOST 200
 #define GROUP_MOST 100		/* recipients of one attempt */
 #define WAITING_MOST 1000	/* groups in memory */
+#define FRESH_MS 1000		/* what waited less is not looked at again */
 #define SWEEP_MS 5000
 #define KICK_MS 200		/* how often the admin's word is looked for */
 #define SETTLE_FIRST_MS 1000	/* pauses while the store fails, doubling */
@@ -226,6 +227,7 @@ new_group(const struct mr_queue_item *i, int64_t until)
 	g->created_ms = i->created_ms;
 	g->expire_ms = i->expire_ms;
 	g->leased_until_ms = until;
+	g->claimed = clock_mono();
 	g->priority = sched_priority(str_from(i->dsn));
 	return g;
 }
@@ -634,7 +636,7 @@ heed(struct queue *q, struct group *g, enum outcome outcome)
 		call_workers(q);
 	if (news == NEWS_BACK)
 		q->to.is_hungry = true;
-	if (q->to.is_hungry)
+	if (q->to.is_hungry || news == NEWS_DOWN)
 		pthread_cond_signal(&q->claim_now);
 	until = clock_wall() + g->to->pace.until - now;
 	reason = arena_cstr(&g->arena, str_from(g->to->reason));
@@ -653,6 +655,31 @@ heed(struct queue *q, struct group *g, enum outcome outcome)
 	}
 }
 
+static int
+pass_over(void *arg, const struct mr_queue_item *i)
+{
+	(void)arg;
+	(void)i;
+	return 0;
+}
+
+/* What the admin dropped while it waited here does not go out. */
+static void
+forget_dropped(struct queue *q, struct group *g)
+{
+	const struct store *s = &q->house.store;
+	struct mr_error me;
+	size_t i, kept = 0;
+
+	if (clock_mono() - g->claimed < FRESH_MS)
+		return;
+	for (i = 0; i < g->n; i++)
+		if (s->op->queue_list(s->self, g->item[i].id, pass_over, NULL,
+			&me) != MR_STORE_MISSING)
+			g->item[kept++] = g->item[i];
+	g->n = kept;
+}
+
 static void
 work_on(struct queue *q, struct group *g)
 {
@@ -667,6 +694,9 @@ work_on(struct queue *q, struct group *g)
 			LOG_STR("next_hop", g->next_hop));
 		return;
 	}
+	forget_dropped(q, g);
+	if (!g->n)
+		return;
 	if (is_suspect(q, g))
 		for (i = 0; i < g->n; i++)
 			g->item[i].reply = REPLY(451, "4.3.0", "the transport "
@@ -685,6 +715,23 @@ work_on(struct queue *q, struct group *g)
 		return_expired(q, g);
 }
 
+/* The next group that may go; lock held. The claimer is told what it is to do,
+ * or to look at, earlier than it knew. */
+static struct group *
+take_group(struct queue *q)
+{
+	int64_t wake = q->to.wake;
+	struct group *g = destinations_take(&q->to, clock_mono());
+
+	if (q->full && q->to.n_waiting <= WAITING_MOST / 2) {
+		q->full = false;
+		q->to.is_hungry = true;
+	}
+	if (q->to.is_hungry || q->to.wake < wake)
+		pthread_cond_signal(&q->claim_now);
+	return g;
+}
+
 static void *
 run_worker(void *arg)
 {
@@ -693,13 +740,7 @@ run_worker(void *arg)
 
 	pthread_mutex_lock(&q->lock);
 	while (!q->draining) {
-		g = destinations_take(&q->to, clock_mono());
-		if (q->full && q->to.n_waiting <= WAITING_MOST / 2) {
-			q->full = false;
-			q->to.is_hungry = true;
-		}
-		if (q->to.is_hungry)
-			pthread_cond_signal(&q->claim_now);
+		g = take_group(q);
 		if (!g) {
 			q->n_idle++;
 			pthread_cond_wait(&q->work_now, &q->lock);
