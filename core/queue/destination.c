@@ -185,15 +185,40 @@ destination_drop_waiting(struct destinations *all, struct destination *d)
 
 /* ------------------------------------------------------------------ turns */
 
+/* Threads that destinations may still take which are not known to answer. */
+static unsigned
+spare_unproven(const struct destinations *all)
+{
+	unsigned most = (all->most_busy * 3 + 3) / 4;
+
+	return all->n_unproven < most ? most - all->n_unproven : 0;
+}
+
+static int64_t
+may_start(const struct destination *d)
+{
+	return d->pace.until > d->next_start ? d->pace.until : d->next_start;
+}
+
+static unsigned
+ready_of(const struct destination *d, int64_t now)
+{
+	unsigned window = (unsigned)d->pace.window, can;
+
+	if (d->n_busy >= window || may_start(d) > now)
+		return 0;
+	can = d->gap ? 1 : window - d->n_busy;
+	return can < d->n_waiting ? can : d->n_waiting;
+}
+
 static bool
 may_go(struct destinations *all, const struct destination *d, int64_t now)
 {
-	int64_t when = d->pace.until > d->next_start ? d->pace.until :
-		d->next_start;
+	int64_t when = may_start(d);
 
 	if (d->n_busy >= (unsigned)d->pace.window)
 		return false;
-	if (!d->is_proven && all->n_unproven >= (all->most_busy * 3 + 3) / 4)
+	if (!d->is_proven && !spare_unproven(all))
 		return false;
 	if (when > now && when < all->wake)
 		all->wake = when;
@@ -234,18 +259,20 @@ destinations_take(struct destinations *all, int64_t now)
 }
 
 unsigned
-destinations_ready(const struct destinations *all)
+destinations_ready(const struct destinations *all, unsigned most, int64_t now)
 {
-	unsigned n = 0, window, most = all->most_busy - all->n_busy;
 	const struct destination *d = all->turn;
+	unsigned n = 0, left = spare_unproven(all), can;
 
-	if (!d || all->n_busy >= all->most_busy)
+	if (!d)
 		return 0;
 	do {
-		window = (unsigned)d->pace.window;
-		if (d->n_busy < window)
-			n += d->n_waiting < window - d->n_busy ?
-				d->n_waiting : window - d->n_busy;
+		can = ready_of(d, now);
+		if (!d->is_proven) {
+			can = can < left ? can : left;
+			left -= can;
+		}
+		n += can;
 		d = d->next;
 	} while (d != all->turn && n < most);
 	return n < most ? n : most;

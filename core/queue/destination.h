@@ -59,8 +59,9 @@ void destination_add(struct destinations *all, struct destination *d,
  * a delivery ends. */
 struct group *destinations_take(struct destinations *all, int64_t now);
 
-/* How many could be taken now, as far as windows go. */
-unsigned destinations_ready(const struct destinations *all);
+/* How many groups could be taken now, at most `most`. */
+unsigned destinations_ready(const struct destinations *all, unsigned most,
+	int64_t now);
 
 enum outcome {
 	OUTCOME_NONE,		/* says nothing of the destination */

@@ -10,6 +10,8 @@ libcore_a_SOURCES += \
 	core/queue/local.c core/queue/local.h \
 	core/queue/nexthop.c core/queue/nexthop.h \
 	core/queue/queue.c core/queue/queue.h \
+	core/queue/queue_claim.c core/queue/queue_work.c \
+	core/queue/queue_parts.h \
 	core/queue/retire.c core/queue/retire.h \
 	core/queue/sched.c core/queue/sched.h \
 	core/queue/submit.c core/queue/submit.h
