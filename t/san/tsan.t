@@ -8,7 +8,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import san
 
 TESTS = ["t/wire/01-smoke/smoke.t", "t/wire/10-smtp/content.t",
-         "t/wire/30-imap/idle.t", "t/wire/30-imap/store.t"]
+         "t/wire/30-imap/idle.t", "t/wire/30-imap/store.t",
+         "t/wire/40-queue/admin.t"]
 if os.environ.get("SAN_ALL"):
     os.chdir(san.ROOT)
     TESTS = sorted(glob.glob("t/wire/*/*.t"))
