@@ -64,14 +64,26 @@ cut_old(struct conns *c, bool all)
 	return old;
 }
 
+/* When the runner ends nobody is waited for. */
+static int64_t
+patience(struct conns *c)
+{
+	bool is_stopping;
+
+	pthread_mutex_lock(&c->lock);
+	is_stopping = c->is_stopping;
+	pthread_mutex_unlock(&c->lock);
+	return is_stopping ? 0 : CLIENT_QUIT_MS;
+}
+
 static void
-close_list(struct conn *list)
+close_list(struct conns *c, struct conn *list)
 {
 	struct conn *next;
 
 	for (; list; list = next) {
 		next = list->next;
-		conn_close(list, CLIENT_QUIT_MS);
+		conn_close(list, patience(c));
 	}
 }
 
@@ -108,8 +120,8 @@ run_closer(void *arg)
 		done = c->done;
 		c->done = NULL;
 		pthread_mutex_unlock(&c->lock);
-		close_list(done);
-		close_list(old);
+		close_list(c, done);
+		close_list(c, old);
 		pthread_mutex_lock(&c->lock);
 	}
 	pthread_mutex_unlock(&c->lock);
@@ -226,8 +238,8 @@ conns_free(struct conns *c)
 	pthread_mutex_unlock(&c->lock);
 	if (c->has_thread)
 		pthread_join(c->closer, NULL);
-	close_list(c->first);
-	close_list(c->done);
+	close_list(c, c->first);
+	close_list(c, c->done);
 	pthread_mutex_destroy(&c->lock);
 	pthread_cond_destroy(&c->wake);
 	free(c);

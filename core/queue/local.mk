@@ -17,7 +17,10 @@ libcore_a_SOURCES += \
 	core/queue/submit.c core/queue/submit.h
 
 check_PROGRAMS += t/unit/queue/sched t/unit/queue/destination \
-	t/unit/queue/nexthop
+	t/unit/queue/nexthop t/unit/queue/families
+t_unit_queue_families_SOURCES = t/unit/queue/families.c
+t_unit_queue_families_CFLAGS = $(TEST_CFLAGS)
+t_unit_queue_families_LDADD = $(TEST_LIBS)
 t_unit_queue_sched_SOURCES = t/unit/queue/sched.c
 t_unit_queue_sched_CFLAGS = $(TEST_CFLAGS)
 t_unit_queue_sched_LDADD = $(TEST_LIBS)

@@ -97,11 +97,10 @@ add_item(struct group *g, const struct mr_queue_item *i)
 		.rcpt = arena_str(&g->arena, str_from(i->rcpt)),
 		.args = arena_str(&g->arena, str_from(i->dsn)),
 		.attempts = i->attempts};
-	if (i->expire_ms < g->expire_ms)
-		g->expire_ms = i->expire_ms;
 }
 
-/* Items of a group come one after another (store.h). */
+/* Items of a group come one after another (store.h). Those that expire at
+ * another time are another group: it is one decision. */
 static int
 claim_item(void *arg, const struct mr_queue_item *i)
 {
@@ -109,6 +108,7 @@ claim_item(void *arg, const struct mr_queue_item *i)
 	struct group *g = c->last;
 
 	if (!g || g->n == QUEUE_GROUP_MOST || g->message_id != i->message_id ||
+		g->expire_ms != i->expire_ms ||
 		!str_is(g->next_hop, i->next_hop) ||
 		!str_is(g->sender, i->sender)) {
 		g = c->last = new_group(i, c->until);
