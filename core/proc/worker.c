@@ -426,10 +426,11 @@ finish(struct worker_life *w, enum word word)
 {
 	int64_t patience = word == WORD_GONE ? LAST_MS :
 		w->config->workers.drain_timeout;
+	bool stopped = true;
 
 	if (w->queue) {
 		queue_drain(w->queue, patience);
-		queue_stop(w->queue);
+		stopped = queue_stop(w->queue);
 	}
 	if (w->house.park) {
 		if (word == WORD_RETIRE)
@@ -440,7 +441,7 @@ finish(struct worker_life *w, enum word word)
 					   kernel closes them */
 		park_stop(w->house.park);
 	}
-	if (!observe_stop(LAST_MS))
+	if (!observe_stop(LAST_MS) || !stopped)
 		_exit(0);
 	plugins_close(&w->plugins);
 }

@@ -246,16 +246,14 @@ queue_drain(struct queue *q, int64_t ms)
 	return idle;
 }
 
-void
+bool
 queue_stop(struct queue *q)
 {
 	struct mr_error me = {{0}};
 	unsigned i;
 
-	/* Deliveries that would not end keep their leases until the next
-	 * runner gives them back: the process ends now. */
 	if (!queue_drain(q, 0))
-		return;
+		return false;
 	pthread_join(q->claimer, NULL);
 	for (i = 0; i < q->n_worker; i++)
 		pthread_join(q->worker[i], NULL);
@@ -263,4 +261,5 @@ queue_stop(struct queue *q)
 	if (q->house.store.op->queue_unclaim(q->house.store.self,
 		q->house.owner, &me) != MR_STORE_OK)
 		log_error("queue.unclaim", LOG_S("error", me.text));
+	return true;
 }

@@ -79,6 +79,9 @@ void queue_poke(struct queue *q);
 /* Claims nothing more; waits at most ms for deliveries under way. True if
  * all ended. */
 bool queue_drain(struct queue *q, int64_t ms);
-void queue_stop(struct queue *q);
+/* False: deliveries would not end. Their leases stay until the next runner
+ * gives them back, and their threads still use what they were given: the
+ * process must end. */
+bool queue_stop(struct queue *q);
 
 #endif
