@@ -6,6 +6,7 @@
 #include "proc/cli.h"
 
 #include "mail/header.h"
+#include "queue/remedy.h"
 
 #define HEADERS_SHOWN 16384
 
@@ -31,11 +32,19 @@ read_id(struct cli *c, const char *text, int64_t *id)
 	return 0;
 }
 
+static const struct remedy *
+remedy_of(const struct mr_queue_item *i)
+{
+	return i->state == MR_HELD ? NULL : remedy_find(str_from(i->reply));
+}
+
 static json_t *
 item_json(const struct mr_queue_item *i)
 {
+	const struct remedy *r = remedy_of(i);
+
 	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:I,"
-		" s:I, s:s}",
+		" s:I, s:s, s:s?, s:s?, s:s?}",
 		"id", (json_int_t)i->id, "message", i->trace,
 		"state", state_name(i->state), "sender", i->sender,
 		"recipient", i->rcpt, "next_hop", i->next_hop,
@@ -43,7 +52,9 @@ item_json(const struct mr_queue_item *i)
 		"created_ms", (json_int_t)i->created_ms,
 		"next_ms", (json_int_t)i->next_ms,
 		"expire_ms", (json_int_t)i->expire_ms,
-		"reply", i->reply ? i->reply : "");
+		"reply", i->reply ? i->reply : "",
+		"known_as", r ? r->name : NULL, "cause", r ? r->cause : NULL,
+		"advice", r ? r->admin : NULL);
 }
 
 struct listing {
@@ -75,6 +86,21 @@ list_item(void *arg, const struct mr_queue_item *i)
 		i->state == MR_HELD ? "" : next);
 	if (i->reply && *i->reply)
 		printf("        %s\n", i->reply);
+	return 0;
+}
+
+/* What the other side's words mean. */
+static int
+explain_item(void *arg, const struct mr_queue_item *i)
+{
+	struct listing *l = arg;
+	const struct remedy *r = l->list ? NULL : remedy_of(i);
+
+	list_item(arg, i);
+	if (r)
+		printf("        means: %s\n", r->cause);
+	if (r && r->admin)
+		printf("        helps: %s\n", r->admin);
 	return 0;
 }
 
@@ -137,7 +163,7 @@ queue_show(struct cli *c, int argc, char **argv)
 	(void)argc;
 	if (code || (code = cli_need_store(c)))
 		return code;
-	code = c->store.op->queue_list(c->store.self, id, list_item, &l, &me);
+	code = c->store.op->queue_list(c->store.self, id, explain_item, &l, &me);
 	if (!code && !l.n)
 		code = MR_STORE_MISSING;
 	if (code)
