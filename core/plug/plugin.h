@@ -40,6 +40,9 @@ struct plugins {
 	/* Those that run in their own process whatever their section says. */
 	const char *const *moved;
 	size_t n_moved;
+	/* Strangers' senders are rewritten in mail that is sent on. */
+	bool rewrites_senders;
+	const char *data;	/* the server's folder, from plugins_open on */
 	struct plugin **item;
 	size_t n;
 };
