@@ -99,6 +99,7 @@ load_plugins(struct worker_life *w, struct err *e)
 	w->plugins.isolates = true;
 	w->plugins.moved = w->args.moved;
 	w->plugins.n_moved = w->args.n_moved;
+	w->plugins.rewrites_senders = c->queue.srs;
 	watched_control = w->args.control_fd;
 	remote_watch(tell_master);
 	ok = config_load_plugins(c, w->args.role, &w->plugins, &report);

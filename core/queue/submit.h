@@ -25,6 +25,7 @@ struct submit_rcpt {
 };
 
 struct submit {
+	const struct plugins *plugins;
 	const char *trace;		/* queue id */
 	const char *origin;		/* "smtp 192.0.2.1" */
 	struct str sender;

@@ -309,7 +309,8 @@ submit(struct smtp *k, struct message *m)
 		(k->envelope.n_rcpt + 1) * sizeof *rcpt);
 	const struct verdict *aside = &k->set_aside;
 	char peer[SOCK_TEXT];
-	struct submit s = {.trace = k->facts.queue_id,
+	struct submit s = {.plugins = k->house->plugins,
+		.trace = k->facts.queue_id,
 		.sender = k->envelope.sender, .rcpt = rcpt,
 		.now_ms = clock_wall(), .lifetime_ms = k->house->queue_lifetime};
 	struct err e = {0};
