@@ -39,6 +39,36 @@ is_of_content(struct str word)
 	return false;
 }
 
+/* Its success is told by "expanded". */
+static void
+add_without_success(struct buf *out, struct str notify)
+{
+	bool any = false;
+
+	buf_adds(out, "NOTIFY=");
+	while (notify.len) {
+		struct str one = str_cut(&notify, ',');
+
+		if (str_iis(one, "SUCCESS"))
+			continue;
+		buf_adds(out, any ? "," : "");
+		buf_addstr(out, one);
+		any = true;
+	}
+	if (!any)
+		buf_adds(out, "NEVER");
+}
+
+static void
+add_arg(struct buf *out, const struct place *p, struct str word)
+{
+	buf_adds(out, out->len ? " " : "");
+	if (p->is_expanded && str_istarts(word, "NOTIFY="))
+		add_without_success(out, str_sub(word, 7, word.len));
+	else
+		buf_addstr(out, word);
+}
+
 const char *
 place_args(const struct place *p, const struct route_target *t)
 {
@@ -50,10 +80,8 @@ place_args(const struct place *p, const struct route_target *t)
 		return NULL;
 	buf_init(&b, 8000);
 	while ((word = str_word(&rest)).len)
-		if (!t->sender || is_of_content(word)) {
-			buf_adds(&b, b.len ? " " : "");
-			buf_addstr(&b, word);
-		}
+		if (!t->sender || is_of_content(word))
+			add_arg(&b, p, word);
 	if (!t->sender && !str_is(p->rcpt, t->address) &&
 		esmtp_arg(p->args, "NOTIFY", NULL) &&
 		!esmtp_arg(p->args, "ORCPT", NULL)) {
@@ -87,13 +115,15 @@ place_targets(const struct place *p, const struct route_target *t, size_t *n)
 {
 	const struct route_target *one;
 	struct mr_placement *out;
+	struct place each = *p;
 	size_t count = 0;
 
+	each.is_expanded = t && t->next;
 	for (one = t; one; one = one->next)
 		count++;
 	out = arena_alloc(p->arena, (count + 1) * sizeof *out);
 	for (*n = 0; t; t = t->next)
-		out[(*n)++] = place_target(p, t);
+		out[(*n)++] = place_target(&each, t);
 	return out;
 }
 

@@ -16,6 +16,7 @@ struct place {
 	const char *sender;	/* of the message */
 	struct str rcpt;	/* that was routed */
 	struct str args;	/* of message and recipient, or "" */
+	bool is_expanded;	/* one target of several */
 	int64_t now_ms, lifetime_ms;
 };
 
@@ -26,8 +27,9 @@ struct mr_placement place_target(const struct place *p,
 struct mr_placement *place_targets(const struct place *p,
 	const struct route_target *t, size_t *n);
 /* What is left of the arguments for a target that an alias leads to (RFC 3461
- * 5.2.7): of a list only what concerns the content; else all, with the
- * recipient that was named. NULL: none. */
+ * 5.2.7): of a list only what concerns the content; of several targets all but
+ * the wish to hear of success; else all. With the recipient that was named.
+ * NULL: none. */
 const char *place_args(const struct place *p, const struct route_target *t);
 /* The key that deliveries to one place share: the domain. */
 const char *place_next_hop(struct arena *a, const char *address);
