@@ -110,6 +110,9 @@ struct mr_commit {
 	struct mr_placement *place;
 	size_t n_place;
 	const char *discarded_by;	/* with n_place 0: the filter's name */
+	const char *life;	/* what the ledger is to remember of how it
+				   came and what was done to it: a JSON
+				   object, or NULL; kept with the first row */
 };
 
 /* ------------------------------------------------------- mailboxes */
@@ -199,6 +202,39 @@ struct mr_fate {
 	uint32_t kind;
 	int64_t next_ms;
 	const char *reply;	/* the answer, for ledger and list */
+};
+
+/* ----------------------------------------------------------- ledger */
+
+/* One thing that happened to one recipient. The store writes the rows itself,
+ * in the transaction of what they tell of:
+ *	delivered	into a mailbox (rcpt: the account)
+ *	queued, held	into the queue; held and released also by an admin
+ *	routed		out of the queue by a commit of the same message
+ *	relayed, failed, dropped	out of the queue
+ *	deferred	an attempt that was not the last
+ *	discarded	by the filter in detail; has no recipient
+ * What is not known or does not apply is "" or 0, never NULL. */
+struct mr_ledger_row {
+	uint32_t size;
+	int64_t id;		/* in the order of events */
+	int64_t at_ms;
+	const char *trace, *event, *origin, *sender, *rcpt;
+	const char *detail;	/* the reply; next hop; why held */
+	const char *life;	/* of mr_commit, on the first row */
+	int64_t mailbox;	/* delivered: where */
+	uint32_t uid;
+	int64_t queue;		/* entry */
+};
+
+struct mr_ledger_query {
+	uint32_t size;
+	int64_t after_id;	/* rows behind this one */
+	int64_t since_ms;	/* 0: from the start */
+	const char *trace;	/* of this message, and the first rows of
+				   reports on it (origin "report TRACE"); or
+				   NULL */
+	const char *address;	/* sender or rcpt, without case; or NULL */
 };
 
 /* ----------------------------------------------------- what changed */
@@ -395,6 +431,12 @@ struct mr_store {
 	int (*state_add)(void *self, const char *space, const char *key,
 		int64_t by, int64_t now_ms, int64_t expires_ms, int64_t *sum,
 		struct mr_error *err);
+
+	/* The ledger, in order; what is older than the store keeps it is not
+	 * there. A walk sees one state of the store. */
+	int (*ledger)(void *self, const struct mr_ledger_query *q,
+		int (*each)(void *arg, const struct mr_ledger_row *row),
+		void *arg, struct mr_error *err);
 };
 
 #ifdef __cplusplus

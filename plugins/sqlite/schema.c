@@ -72,6 +72,12 @@ static const char *const step[] = {
 	" value BLOB NOT NULL, expires_ms INTEGER NOT NULL,"
 	" UNIQUE (space, key));"
 	"CREATE INDEX state_expired ON state (expires_ms);",
+	/* How a message came and what was done to it; when UIDs vanished,
+	 * and up to which modseq they are forgotten. */
+	"ALTER TABLE ledger ADD COLUMN life TEXT;"
+	"ALTER TABLE vanished ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE vanished SET at_ms = strftime('%s', 'now') * 1000;"
+	"ALTER TABLE mailbox ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 
