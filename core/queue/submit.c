@@ -168,7 +168,8 @@ submit_message(const struct submit *s, struct message *m,
 	const struct store *store, struct arena *a, struct err *e)
 {
 	struct mr_commit c = {.size = sizeof c, .trace = s->trace,
-		.origin = s->origin, .discarded_by = s->discarded_by};
+		.origin = s->origin, .discarded_by = s->discarded_by,
+		.life = s->life};
 	struct placing p = {.s = s, .a = a};
 	struct mr_error me = {{0}};
 	struct mr_piece *piece;

@@ -330,6 +330,7 @@ submit(struct smtp *k, struct message *m)
 	sock_host(&k->session->peer, peer);
 	s.origin = arena_printf(&k->message, "smtp %s%s%s", peer,
 		*k->account ? " " : "", k->account);
+	s.life = smtp_life(k, m);
 	stamp_received(k, m);
 	stamp_results(k, m);
 	stamp_return_path(k, m, rcpt, s.n_rcpt);
