@@ -23,7 +23,7 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/cli_account.c core/proc/cli_config.c core/proc/cli_queue.c \
 	core/proc/cli_server.c core/proc/cli_milter.c core/proc/cli_plugin.c \
 	core/proc/cli_plugin_new.c core/proc/cli_explain.c core/proc/cli_probe.c \
-	core/proc/cli_filter.c \
+	core/proc/cli_filter.c core/proc/cli_trace.c core/proc/cli_audit.c \
 	core/proc/explain.c core/proc/explain.h
 mailroom_LDADD = $(CORE_LIBS)
 mailroom_LDFLAGS = $(AM_LDFLAGS) $(MFAPI_LDFLAGS)

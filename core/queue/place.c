@@ -101,7 +101,8 @@ place_target(const struct place *p, const struct route_target *t)
 	if (t->account)
 		return (struct mr_placement){.kind = MR_PLACE_MAILBOX,
 			.account = t->account, .mailbox = t->mailbox,
-			.create = 1, .received_ms = p->now_ms};
+			.create = 1, .received_ms = p->now_ms,
+			.sender = p->sender};
 	return (struct mr_placement){.kind = MR_PLACE_QUEUE,
 		.sender = forward_sender(p->plugins, p->arena, t, p->sender),
 		.rcpt = t->address,

@@ -367,7 +367,9 @@ remedy_find(struct str reply)
 	struct str rest = reply, code = str_word(&rest), status;
 	size_t i;
 
-	rest = str_trim_blank(rest);
+	/* Without the name that the queue puts behind. */
+	rest = str_trim_blank(str_sub(rest, 0,
+		str_find_str(rest, STR(" [by "))));
 	status = str_sub(rest, 0, str_find(rest, ' '));
 	for (i = 0; i < sizeof table / sizeof *table; i++)
 		if (fits(&table[i], code, status, rest))

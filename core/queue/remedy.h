@@ -22,7 +22,8 @@ struct remedy {
 				   nothing */
 };
 
-/* The first row that fits a reply line ("550 5.7.1 text"), or NULL. */
+/* The first row that fits a reply line ("550 5.7.1 text", also with
+ * " [by HOST]" behind), or NULL. */
 const struct remedy *remedy_find(struct str reply);
 
 #endif

@@ -20,6 +20,7 @@
 #include "queue/remedy.h"
 
 #define WIDTH 74
+#define QUOTE_WIDTH 500		/* what others said stays findable */
 #define SUBJECT_MOST 300	/* of the message, in ours */
 
 static void
@@ -34,16 +35,17 @@ add_clean(struct buf *out, struct str s)
 	}
 }
 
-/* Words up to the width, each line behind `indent`; `at` is where the first
- * one stands already. Ends the line. */
+/* Words up to the width, each line but the first behind `indent`; `at` is
+ * where the first stands already. Ends the line. */
 static void
-add_words(struct buf *out, const char *indent, size_t at, struct str text)
+add_words(struct buf *out, const char *indent, size_t at, size_t width,
+	struct str text)
 {
 	struct str word;
 	bool first = true;
 
 	while ((word = str_word(&text)).len) {
-		if (!first && at + 1 + word.len > WIDTH) {
+		if (!first && at + 1 + word.len > width) {
 			buf_addf(out, "\r\n%s", indent);
 			at = strlen(indent);
 		} else if (!first) {
@@ -63,7 +65,7 @@ add_paragraph(struct buf *out, const char *indent, const char *head,
 	struct str text)
 {
 	buf_addf(out, "%s%s", indent, head);
-	add_words(out, indent, strlen(indent) + strlen(head), text);
+	add_words(out, indent, strlen(indent) + strlen(head), WIDTH, text);
 }
 
 /* ---------------------------------------------------------- part 1: people */
@@ -135,7 +137,7 @@ add_person(struct buf *out, const struct report_rcpt *r, bool explains)
 		add_clean(out, r->remote);
 		buf_adds(out, " said: ");
 	}
-	add_words(out, "        ", r->remote.len + 15, r->reply);
+	add_words(out, "        ", r->remote.len + 15, QUOTE_WIDTH, r->reply);
 	add_advice(out, r);
 	buf_adds(out, "\r\n");
 }
@@ -244,7 +246,7 @@ static void
 add_field(struct buf *out, const char *head, struct str text)
 {
 	buf_adds(out, head);
-	add_words(out, "\t", strlen(head), text);
+	add_words(out, "\t", strlen(head), QUOTE_WIDTH, text);
 }
 
 /* \x{HEX} of RFC 6533 section 3 as UTF-8; what is not that is kept. */

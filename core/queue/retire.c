@@ -23,14 +23,17 @@
 /* Where the store keeps which delays were told: no plugin has this name. */
 #define TOLD "(reports)"
 
+/* What was said; for the ledger, with who said it. */
 static const char *
-reply_text(struct group *g, const struct reply *r)
+reply_text(struct group *g, const struct delivery *d, bool with_host)
 {
 	struct buf b;
 	const char *text;
 
-	buf_init(&b, 2000);
-	reply_line(&b, r);
+	buf_init(&b, 2400);
+	reply_line(&b, &d->reply);
+	if (d->remote && with_host)
+		buf_addf(&b, " [by %s]", d->remote);
 	text = arena_cstr(&g->arena, buf_str(&b));
 	buf_free(&b);
 	return text;
@@ -44,7 +47,7 @@ fate_of(const struct queue_house *h, struct group *g, const struct delivery *d,
 {
 	const struct queue_settings *s = h->settings;
 	struct mr_fate f = {.id = d->id, .kind = MR_FATE_RETRY,
-		.reply = reply_text(g, &d->reply)};
+		.reply = reply_text(g, d, true)};
 	uint32_t random;
 	int kind = d->reply.code / 100;
 
@@ -62,14 +65,14 @@ fate_of(const struct queue_house *h, struct group *g, const struct delivery *d,
 
 static void
 tell_fate(const struct group *g, const struct delivery *d,
-	const struct mr_fate *f)
+	const struct mr_fate *f, const char *said)
 {
 	static const enum mr_event_kind kinds[] = {
 		[MR_FATE_DELIVERED] = MR_EVENT_DELIVERED,
 		[MR_FATE_FAILED] = MR_EVENT_BOUNCED,
 		[MR_FATE_RETRY] = MR_EVENT_DEFERRED};
 	struct mr_event e = {.kind = kinds[f->kind], .message = g->trace,
-		.host = d->remote, .text = f->reply, .length = g->length,
+		.host = d->remote, .text = said, .length = g->length,
 		.n_rcpt = 1};
 	struct arena scratch;
 
@@ -83,17 +86,17 @@ tell_fate(const struct group *g, const struct delivery *d,
 }
 
 static void
-log_fate(const struct group *g, const struct delivery *d,
-	const struct mr_fate *f)
+log_fate(struct group *g, const struct delivery *d, const struct mr_fate *f)
 {
 	static const char *const names[] = {"", "delivered", "failed",
 		"deferred", "dropped"};
+	const char *said = reply_text(g, d, false);
 
-	tell_fate(g, d, f);
+	tell_fate(g, d, f, said);
 	log_info("queue.attempt", LOG_S("message", g->trace),
 		LOG_STR("rcpt", d->rcpt), LOG_S("fate", names[f->kind]),
 		LOG_S("host", d->remote ? d->remote : ""),
-		LOG_S("reply", f->reply));
+		LOG_S("reply", said));
 }
 
 /* ---------------------------------------------------------------- actions */
@@ -210,6 +213,7 @@ commit_local(const struct queue_house *h, struct group *g, struct delivery *d,
 		code = store_result(h->store.op->queue_settle(h->store.self,
 			&fate, 1, &c, &me), &me, e);
 	close(piece.fd);
+	d->reply = REPLY(250, "2.0.0", "delivered here");
 	if (code == 0)
 		log_fate(g, d, &fate);
 	return code;
@@ -235,7 +239,6 @@ settle_local(const struct queue_house *h, struct group *g, struct delivery *d)
 		d->reply = reply_printf(&g->arena, 451, "4.3.0", "%s", e.text);
 		return;
 	}
-	d->reply = REPLY(250, "2.0.0", "delivered here");
 	d->action = local_action(targets);
 	d->settled = true;
 }

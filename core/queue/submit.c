@@ -99,7 +99,7 @@ add_mailbox(struct placing *p, const struct route_target *t)
 			return;
 	p->place[p->n++] = (struct mr_placement){.kind = MR_PLACE_MAILBOX,
 		.account = t->account, .mailbox = t->mailbox, .create = 1,
-		.received_ms = p->s->now_ms};
+		.received_ms = p->s->now_ms, .sender = p->sender};
 }
 
 static void

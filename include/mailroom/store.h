@@ -85,7 +85,8 @@ struct mr_placement {
 	uint32_t out_uid;
 	uint32_t out_uidvalidity;
 	/* queue: one recipient */
-	const char *sender;	/* "" is the null sender */
+	const char *sender;	/* "" is the null sender; mailbox: for the
+				   ledger, or NULL */
 	const char *rcpt;
 	const char *next_hop;	/* destination key: domain or route name */
 	const char *dsn;	/* ESMTP arguments to remember, or NULL */
@@ -234,7 +235,8 @@ struct mr_ledger_query {
 	const char *trace;	/* of this message, and the first rows of
 				   reports on it (origin "report TRACE"); or
 				   NULL */
-	const char *address;	/* sender or rcpt, without case; or NULL */
+	const char *address;	/* sender or rcpt, or a string in life,
+				   without case; or NULL */
 };
 
 /* ----------------------------------------------------- what changed */

@@ -292,10 +292,11 @@ place_in_mailbox(struct sq_tx *tx, const struct mr_commit *c,
 			(int64_t)c->length, p->received_ms, words);
 	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "INSERT INTO ledger (at_ms, trace,"
-			" event, origin, rcpt, mailbox, uid, life)"
-			" VALUES (?, ?, 'delivered', ?, ?, ?, ?, ?)",
-			"isssiis", tx->now_ms, c->trace, c->origin, p->account,
-			p->out_mailbox_id, (int64_t)p->out_uid, life);
+			" event, origin, sender, rcpt, mailbox, uid, life)"
+			" VALUES (?, ?, 'delivered', ?, ?, ?, ?, ?, ?)",
+			"issssiis", tx->now_ms, c->trace, c->origin, p->sender,
+			p->account, p->out_mailbox_id, (int64_t)p->out_uid,
+			life);
 	if (code == MR_STORE_OK)
 		sq_changed(tx, MR_CHANGE_MAILBOX, p->out_mailbox_id,
 			(uint64_t)modseq);

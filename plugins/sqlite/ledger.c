@@ -86,7 +86,9 @@ walk(struct sq_db *db, const struct mr_ledger_query *q,
 		" WHERE id > ?1 AND at_ms >= ?2"
 		" AND (?3 IS NULL OR trace = ?3 OR origin = 'report ' || ?3)"
 		" AND (?4 IS NULL OR sender = ?4 COLLATE NOCASE"
-		" OR rcpt = ?4 COLLATE NOCASE) ORDER BY id");
+		" OR rcpt = ?4 COLLATE NOCASE"
+		" OR instr(lower(life), '\"' || lower(?4) || '\"'))"
+		" ORDER BY id");
 	int64_t start = find_start(db, q->since_ms - SLACK_MS) - 1;
 	int step, code = MR_STORE_OK;
 

@@ -58,7 +58,8 @@ static const struct {
 	{"554 5.7.1 <a@b>: Relay access denied", "relay-denied"},
 	{"451 4.4.1 no host could be reached", "unreachable"},
 	{"550 5.7.1 no", "policy"},
-	{"550 5.7.2 no", NULL},
+	{"550 5.1.1 no [by mx00.t-online.de]", "no-such-user"},
+	{"550 5.7.2 no [by mx00.t-online.de]", NULL},
 	{"450 4.1.0 later", NULL},
 	{"", NULL},
 };
