@@ -268,6 +268,12 @@ struct mr_alias {
 	const char *target;	/* an account or any address */
 };
 
+struct mr_mailing_list {
+	uint32_t size;
+	const char *address;
+	const char *owner;
+};
+
 /* Callbacks of the walks below return 0 to go on. What they are given is
  * valid during the call. They must not call the store. */
 
@@ -438,6 +444,16 @@ struct mr_store {
 	 * there. A walk sees one state of the store. */
 	int (*ledger)(void *self, const struct mr_ledger_query *q,
 		int (*each)(void *arg, const struct mr_ledger_row *row),
+		void *arg, struct mr_error *err);
+
+	/* An address with aliases that is a list: mail that they lead
+	 * elsewhere has the owner as its sender (mr_target.sender). owner
+	 * NULL: a list no more. MISSING: it has no alias. The mark goes with
+	 * the last alias. */
+	int (*list_set)(void *self, const char *address, const char *owner,
+		struct mr_error *err);
+	int (*list_list)(void *self,
+		int (*each)(void *arg, const struct mr_mailing_list *l),
 		void *arg, struct mr_error *err);
 };
 

@@ -78,6 +78,8 @@ static const char *const step[] = {
 	"ALTER TABLE vanished ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;"
 	"UPDATE vanished SET at_ms = strftime('%s', 'now') * 1000;"
 	"ALTER TABLE mailbox ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;",
+	"CREATE TABLE list (address TEXT PRIMARY KEY, owner TEXT NOT NULL)"
+	" WITHOUT ROWID;",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

@@ -255,6 +255,11 @@ int sq_alias_remove(void *self, const char *address, const char *target,
 int sq_alias_list(void *self,
 	int (*each)(void *arg, const struct mr_alias *a), void *arg,
 	struct mr_error *err);
+int sq_list_set(void *self, const char *address, const char *owner,
+	struct mr_error *err);
+int sq_list_list(void *self,
+	int (*each)(void *arg, const struct mr_mailing_list *l), void *arg,
+	struct mr_error *err);
 int sq_figures(void *self, int64_t *messages, int64_t *queued, int64_t *held,
 	int64_t *bytes, struct mr_error *err);
 /* state.c */

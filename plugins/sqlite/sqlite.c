@@ -241,6 +241,8 @@ static const struct mr_store store = {
 	.state_set = sq_state_set,
 	.state_add = sq_state_add,
 	.ledger = sq_ledger,
+	.list_set = sq_list_set,
+	.list_list = sq_list_list,
 };
 
 MR_PLUGIN = {
