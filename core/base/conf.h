@@ -77,8 +77,9 @@ bool conf_fill(const struct conf *c, const struct conf_node *table_node,
 void conf_fill_known(const struct conf *c, const struct conf_node *table_node,
 	const struct mr_setting *settings, void *into, struct arena *a);
 
-/* "50 MB", "16 KiB"; false if it is none. */
+/* "50 MB", "16 KiB"; "1h30m"; false if it is none. */
 bool conf_parse_size(struct str s, int64_t *bytes);
+bool conf_parse_duration(struct str s, int64_t *ms);
 
 /* The nearest of the candidates by edit distance, NULL if none is near. */
 const char *conf_nearest(struct str word, const char *const *candidates,

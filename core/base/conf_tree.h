@@ -69,8 +69,7 @@ bool conf_read_string(struct conf_reader *r, bool allow_lines,
 /* Number, boolean or date-time; fills type and value of n. */
 bool conf_read_plain(struct conf_reader *r, struct conf_node *n);
 
-/* conf_unit.c: "1h30m"; false if it is none. */
-bool conf_parse_duration(struct str s, int64_t *ms);
+/* conf_unit.c */
 void conf_print_size(struct buf *out, int64_t bytes);
 void conf_print_duration(struct buf *out, int64_t ms);
 

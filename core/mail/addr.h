@@ -11,7 +11,8 @@
 #include "base/str.h"
 
 #define ADDR_MAX 320		/* a path of RFC 5321 4.5.3.1.3 and some */
-#define ADDR_LOCAL_MAX 64
+#define ADDR_LOCAL_MAX 200	/* 64 must be taken (4.5.3.1.1); senders that
+				   forwarders rewrote are longer */
 #define ADDR_DOMAIN_MAX 255
 
 struct addr {

@@ -6,6 +6,9 @@
  */
 #include "mail/envelope.h"
 
+#include "base/clock.h"
+#include "base/enc.h"
+
 #define FIRST_ROOM 4
 
 void
@@ -75,4 +78,47 @@ envelope_count(const struct envelope *e)
 	for (i = 0; i < e->n_rcpt; i++)
 		n += !e->rcpt[i].removed;
 	return n;
+}
+
+/* ------------------------------------------------------------------- ids */
+
+#define TIME_DIGITS 9
+#define ID_LENGTH 14
+
+static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/* A time and randomness, so that ids sort and never repeat. */
+void
+envelope_id(char out[20])
+{
+	uint64_t t = (uint64_t)clock_wall();
+	char random[6];
+	int i;
+
+	enc_random_word(random, 5);
+	for (i = TIME_DIGITS - 1; i >= 0; i--) {
+		out[i] = digits[t & 31];
+		t >>= 5;
+	}
+	for (i = 0; i < 5; i++)
+		out[TIME_DIGITS + i] = to_upper(random[i]);
+	out[ID_LENGTH] = '\0';
+}
+
+int64_t
+envelope_id_time(struct str id)
+{
+	uint64_t t = 0;
+	size_t i;
+
+	if (id.len != ID_LENGTH)
+		return -1;
+	for (i = 0; i < TIME_DIGITS; i++) {
+		const char *at = memchr(digits, to_upper(id.at[i]), 32);
+
+		if (!at)
+			return -1;
+		t = t << 5 | (uint64_t)(at - digits);
+	}
+	return (int64_t)t;
 }

@@ -35,5 +35,9 @@ size_t envelope_add(struct envelope *e, struct str address, struct str args);
  * DELRCPT). SIZE_MAX: not there or removed. */
 size_t envelope_find(const struct envelope *e, struct str address);
 size_t envelope_count(const struct envelope *e);	/* not removed */
+/* The id of a new message in log and ledger. Ids sort by their time. */
+void envelope_id(char out[20]);
+/* When an id was made, ms since 1970; -1: it is none. */
+int64_t envelope_id_time(struct str id);
 
 #endif

@@ -7,6 +7,7 @@ libcore_a_SOURCES += core/mail/reply.c core/mail/reply.h \
 	core/mail/envelope.c core/mail/envelope.h \
 	core/mail/esmtp_args.c core/mail/esmtp_args.h \
 	core/mail/spool.c core/mail/spool.h \
+	core/mail/srs.c core/mail/srs.h \
 	core/mail/message.c core/mail/message_body.c \
 	core/mail/message_pieces.c core/mail/message_parts.h \
 	core/mail/message.h
@@ -16,7 +17,10 @@ libcore_a_SOURCES += core/mail/mime.c core/mail/mime_content.c \
 
 check_PROGRAMS += t/unit/mail/reply t/unit/mail/addr t/unit/mail/header \
 	t/unit/mail/envelope t/unit/mail/message t/unit/mail/mime \
-	t/unit/mail/decode t/unit/mail/esmtp_args
+	t/unit/mail/decode t/unit/mail/esmtp_args t/unit/mail/srs
+t_unit_mail_srs_SOURCES = t/unit/mail/srs.c
+t_unit_mail_srs_CFLAGS = $(TEST_CFLAGS)
+t_unit_mail_srs_LDADD = $(TEST_LIBS)
 t_unit_mail_esmtp_args_SOURCES = t/unit/mail/esmtp_args.c
 t_unit_mail_esmtp_args_CFLAGS = $(TEST_CFLAGS)
 t_unit_mail_esmtp_args_LDADD = $(TEST_LIBS)

@@ -407,6 +407,28 @@ message_is_edited(const struct message *m)
 	return m->n_edit > 0;
 }
 
+bool
+message_edit(const struct message *m, size_t index, struct message_edit *out)
+{
+	const struct edit *e = &m->edit[index];
+	const struct item *any;
+
+	if (index >= m->n_edit)
+		return false;
+	any = e->after ? e->after : e->before;
+	*out = (struct message_edit){.who = e->who, .what = "body",
+		.name = STR(""), .before = STR(""), .after = STR("")};
+	if (!any)
+		return true;
+	out->what = !e->before ? "added" : !e->after ? "removed" : "changed";
+	out->name = any->name;
+	if (e->before)
+		out->before = str_trim(e->before->value);
+	if (e->after)
+		out->after = str_trim(e->after->value);
+	return true;
+}
+
 size_t
 message_count_above(const struct message *m)
 {

@@ -71,6 +71,15 @@ int message_remove(struct message *m, const char *who, uint64_t id);
 int message_body_replace(struct message *m, const char *who,
 	struct str bytes, struct err *e);
 bool message_is_edited(const struct message *m);
+/* The edits that stand, in order; false past the last. */
+struct message_edit {
+	const char *who;
+	const char *what;	/* "added", "changed", "removed", "body" */
+	struct str name;	/* of the field, "" for the body */
+	struct str before, after;	/* values, trimmed */
+};
+bool message_edit(const struct message *m, size_t index,
+	struct message_edit *out);
 /* For who has to tell another server of the edits: how many visible fields
  * stand above our own Received; whether the body is a filter's. */
 size_t message_count_above(const struct message *m);

@@ -20,6 +20,12 @@ struct result {			/* RFC 8601 */
 	struct result *next;
 };
 
+struct said {			/* by a filter, of the message */
+	const char *filter, *hook, *verdict;
+	struct str text;	/* of its reply, or its reason */
+	struct said *next;
+};
+
 struct facts {
 	const char *hostname, *authserv_id, *software;
 	const char *listener, *purpose, *chain;
@@ -38,6 +44,9 @@ struct facts {
 	struct envelope *envelope;	/* NULL outside a message */
 	struct message *message;	/* NULL before the message hook */
 	struct result *results, **results_end;
+	struct said *said, **said_end;	/* in order; only what matters: all
+					   of the message hook, refusals of
+					   others */
 };
 
 #endif

@@ -272,6 +272,26 @@ count(const struct scene *s, bool failed)
 	seat->has_failed = in_message && (seat->has_failed || failed);
 }
 
+/* For the ledger. */
+static void
+remember(const struct scene *s, const struct verdict *v)
+{
+	struct facts *f = s->hooks->facts;
+	struct said *one;
+
+	if (!s->hooks->in_message || !f->said_end ||
+		(v->kind <= MR_DONE && !s->is_message))
+		return;
+	one = arena_alloc(f->message_arena, sizeof *one);
+	*one = (struct said){.filter = v->by, .hook = s->hook,
+		.verdict = s->seat->plugin->observes ? "observes" :
+			verdict_names[v->kind],
+		.text = arena_str(f->message_arena, v->reply.code ?
+			v->reply.text : v->reason)};
+	*f->said_end = one;
+	f->said_end = &one->next;
+}
+
 /* After the hook returned: what it means, and whether its edits stay. */
 static struct verdict
 close_scene(struct scene *s, enum mr_verdict kind)
@@ -308,6 +328,7 @@ close_scene(struct scene *s, enum mr_verdict kind)
 		v = observe(s, &v);
 	else if (v.kind > MR_DONE)
 		log_verdict(s, &v, "filter.verdict");
+	remember(s, &v);
 	arena_free(&s->scratch);
 	return v;
 }
@@ -412,6 +433,8 @@ hooks_mail(struct hooks *h)
 	h->in_message = true;
 	f->results = NULL;
 	f->results_end = &f->results;
+	f->said = NULL;
+	f->said_end = &f->said;
 	for (i = 0; i < h->chain->n; i++) {
 		h->seat[i].done_message = false;
 		h->seat[i].is_counted = h->seat[i].has_failed = false;
@@ -507,6 +530,8 @@ hooks_reset(struct hooks *h)
 		h->seat[i].message = NULL;
 	h->facts->results = NULL;
 	h->facts->results_end = NULL;
+	h->facts->said = NULL;
+	h->facts->said_end = NULL;
 }
 
 void

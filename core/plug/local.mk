@@ -13,6 +13,7 @@ libcore_a_SOURCES += \
 	core/plug/auth.c core/plug/auth.h \
 	core/plug/elf_image.c core/plug/elf_image.h \
 	core/plug/facts.h \
+	core/plug/forward.c core/plug/forward.h \
 	core/plug/hooks.c core/plug/hooks.h \
 	core/plug/host.c core/plug/host_services.c core/plug/scene.h \
 	core/plug/inspect.c core/plug/inspect.h \

@@ -217,6 +217,7 @@ plugins_open(struct plugins *p, const char *role, const char *data,
 {
 	size_t i;
 
+	p->data = arena_cstr(&p->arena, str_from(data));
 	for (i = 0; i < p->n; i++)
 		if (plugin_open(p->item[i], role, data, hostname, e) < 0) {
 			plugins_close(p);

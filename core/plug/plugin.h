@@ -52,6 +52,9 @@ struct plugins {
 	/* Modules whose file is not to be looked at. */
 	const struct module_copy *copies;
 	size_t n_copies;
+	/* Strangers' senders are rewritten in mail that is sent on. */
+	bool rewrites_senders;
+	const char *data;	/* the server's folder, from plugins_open on */
 	struct plugin **item;
 	size_t n;
 };

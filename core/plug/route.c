@@ -4,10 +4,12 @@
 #include "plug/route.h"
 
 #include "mail/addr.h"
+#include "plug/forward.h"
 #include "plug/hooks.h"
 
 struct gather {
 	struct arena *arena;
+	const char *via;
 	struct route_target **end;
 };
 
@@ -19,6 +21,10 @@ add_target(void *arg, const struct mr_target *t)
 
 	if (t->forward && *t->forward) {
 		one->address = arena_cstr(g->arena, str_from(t->forward));
+		one->via = g->via;
+		if (MR_HAS(t, sender) && t->sender && *t->sender)
+			one->sender = arena_cstr(g->arena,
+				str_from(t->sender));
 	} else {
 		one->account = arena_cstr(g->arena, str_from(t->account));
 		one->mailbox = arena_cstr(g->arena, str_from(t->mailbox &&
@@ -53,12 +59,18 @@ route_resolve(const struct plugins *p, struct arena *a, struct str address,
 {
 	struct str unquoted = addr_plain(a, address);
 	struct mr_str plain = {unquoted.at, unquoted.len};
+	const char *via = arena_cstr(a, str_sub(unquoted,
+		str_rfind(unquoted, '@') + 1, unquoted.len));
 	enum route_answer answer;
 	size_t i;
 
+	*out = NULL;
+	answer = forward_back(p, a, unquoted, out);
+	if (answer != ROUTE_REMOTE)
+		return answer;
 	for (i = 0; i < p->n; i++) {
 		const struct mr_route *r = PLUG_ROLE(p->item[i]->desc, route);
-		struct gather g = {a, out};
+		struct gather g = {a, via, out};
 
 		if (!r || !PLUG_HOOK(r, resolve))
 			continue;

@@ -24,6 +24,8 @@ struct route_target {
 	const char *account;	/* NULL: to another server */
 	const char *mailbox;
 	const char *address;	/* remote address */
+	const char *sender;	/* of a list: its owner; else NULL */
+	const char *via;	/* domain of the address that leads there */
 	struct route_target *next;
 };
 

@@ -33,13 +33,15 @@ extern const struct cli_verb cli_account_verbs[], cli_queue_verbs[],
 	cli_plugin_verbs[], cli_plugin_new_verbs[], cli_explain_verbs[],
 	cli_probe_verbs[], cli_filter_verbs[], cli_dkim_verbs[],
 	cli_record_verbs[], cli_backtest_verbs[],
-	cli_plugin_run_verbs[];	/* end: group NULL */
+	cli_plugin_run_verbs[], cli_trace_verbs[], cli_audit_verbs[];	/* end: group NULL */
 
 /* Reads the configuration; prints its errors. 0 or 1. */
 int cli_need_config(struct cli *c);
 /* Becomes the server's user, loads and opens the plugins that all roles
  * use. 0 or 1. */
 int cli_need_store(struct cli *c);
+/* The same, where the store keeps a ledger. */
+int cli_need_ledger(struct cli *c);
 /* Prints "mailroom: WHAT: error"; returns 1. */
 int cli_fail(const char *what, const struct err *e);
 int cli_fail_store(const char *what, int code, const struct mr_error *me);

@@ -235,18 +235,64 @@ domain_add(struct cli *c, int argc, char **argv)
 		say_done(c, "domain", argv[0], "added");
 }
 
+/* "--list" and "--owner ADDRESS" out of the arguments; returns how many are
+ * left, -1: wrong. */
+static int
+take_list_options(int argc, char **argv, bool *is_list, const char **owner)
+{
+	int i, kept = 0;
+
+	*is_list = false;
+	*owner = NULL;
+	for (i = 0; i < argc; i++) {
+		if (!strcmp(argv[i], "--list"))
+			*is_list = true;
+		else if (!strcmp(argv[i], "--owner") && i + 1 < argc)
+			*owner = argv[++i];
+		else
+			argv[kept++] = argv[i];
+	}
+	return *owner && !*is_list ? -1 : kept;
+}
+
+/* Bounces of a list nobody has put in charge of go to postmaster. */
+static int
+make_list(struct cli *c, const char *address, const char *owner)
+{
+	const struct mr_store *op = c->store.op;
+	const char *at = strrchr(address, '@');
+	struct mr_error me = {{0}};
+	char fallback[ADDR_MAX + 20];
+	int code;
+
+	if (!MR_HAS(op, list_set) || !op->list_set) {
+		fputs("mailroom: the store plugin knows no lists\n", stderr);
+		return 1;
+	}
+	snprintf(fallback, sizeof fallback, "postmaster%s", at ? at : "");
+	code = op->list_set(c->store.self, address, owner ? owner : fallback,
+		&me);
+	return code ? cli_fail_store("alias add --list", code, &me) : 0;
+}
+
 static int
 alias_add(struct cli *c, int argc, char **argv)
 {
 	struct mr_error me = {{0}};
-	int code = cli_need_store(c);
+	const char *owner;
+	bool is_list;
+	int code;
 
-	(void)argc;
-	if (code)
+	if (take_list_options(argc, argv, &is_list, &owner) != 2)
+		return cli_usage(c, "an address, and where it leads");
+	if ((code = cli_need_store(c)))
 		return code;
 	code = c->store.op->alias_add(c->store.self, argv[0], argv[1], &me);
-	return code ? cli_fail_store("alias add", code, &me) :
-		say_done(c, "alias", argv[0], "added");
+	if (code && !(is_list && code == MR_STORE_EXISTS))
+		return cli_fail_store("alias add", code, &me);
+	if (is_list && make_list(c, argv[0], owner))
+		return 1;
+	return say_done(c, "alias", argv[0], "added");
 }
 
 static int
@@ -337,29 +383,57 @@ domain_list(struct cli *c, int argc, char **argv)
 		show_domain, list, &me), &me, list);
 }
 
+struct aliases {
+	json_t *list;		/* NULL: for people */
+	json_t *owners;		/* address: owner, of lists */
+};
+
+static int
+take_owner(void *arg, const struct mr_mailing_list *l)
+{
+	json_object_set_new(arg, l->address, json_string(l->owner));
+	return 0;
+}
+
 static int
 show_alias(void *arg, const struct mr_alias *a)
 {
-	if (arg)
-		json_array_append_new(arg, json_pack("{s:s, s:s}",
-			"alias", a->address, "target", a->target));
+	const struct aliases *all = arg;
+	const char *owner = json_string_value(json_object_get(all->owners,
+		a->address));
+
+	if (all->list)
+		json_array_append_new(all->list, json_pack("{s:s, s:s, s:s?}",
+			"alias", a->address, "target", a->target,
+			"list_owner", owner));
 	else
-		printf("%-40s -> %s\n", a->address, a->target);
+		printf("%-40s -> %s%s%s%s\n", a->address, a->target,
+			owner ? "  (list of " : "", owner ? owner : "",
+			owner ? ")" : "");
 	return 0;
 }
 
 static int
 alias_list(struct cli *c, int argc, char **argv)
 {
-	json_t *list = c->json ? json_array() : NULL;
+	struct aliases all = {.list = c->json ? json_array() : NULL,
+		.owners = json_object()};
+	const struct mr_store *op;
 	struct mr_error me = {{0}};
+	int code = 0;
 
 	(void)argc;
 	(void)argv;
 	if (cli_need_store(c))
 		return 1;
-	return end_list(c, "alias list", c->store.op->alias_list(c->store.self,
-		show_alias, list, &me), &me, list);
+	op = c->store.op;
+	if (MR_HAS(op, list_list) && op->list_list)
+		code = op->list_list(c->store.self, take_owner, all.owners,
+			&me);
+	if (!code)
+		code = op->alias_list(c->store.self, show_alias, &all, &me);
+	json_decref(all.owners);
+	return end_list(c, "alias list", code, &me, all.list);
 }
 
 const struct cli_verb cli_account_verbs[] = {
@@ -376,7 +450,8 @@ const struct cli_verb cli_account_verbs[] = {
 	{"domain", "add", 1, 1, domain_add, "DOMAIN",
 		"receive mail for a domain"},
 	{"domain", "list", 0, 0, domain_list, "", "domains of this server"},
-	{"alias", "add", 2, 2, alias_add, "ADDRESS TARGET",
+	{"alias", "add", 2, 5, alias_add,
+		"[--list [--owner ADDRESS]] ADDRESS TARGET",
 		"lead an address (or @domain) to an account or elsewhere"},
 	{"alias", "remove", 2, 2, alias_remove, "ADDRESS TARGET",
 		"remove an alias"},

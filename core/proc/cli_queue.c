@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "mail/header.h"
 #include "proc/cli_queue_pick.h"
+#include "queue/remedy.h"
 
 #define HEADERS_SHOWN 16384
 #define KICK_KEPT_MS 86400000
@@ -19,11 +20,19 @@ state_name(uint32_t state)
 		state == MR_CLAIMED ? "being delivered" : "queued";
 }
 
+static const struct remedy *
+remedy_of(const struct mr_queue_item *i)
+{
+	return i->state == MR_HELD ? NULL : remedy_find(str_from(i->reply));
+}
+
 static json_t *
 item_json(const struct mr_queue_item *i)
 {
+	const struct remedy *r = remedy_of(i);
+
 	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:I,"
-		" s:I, s:s, s:s}",
+		" s:I, s:s, s:s, s:s?, s:s?, s:s?}",
 		"id", (json_int_t)i->id, "message", i->trace,
 		"state", state_name(i->state), "sender", i->sender,
 		"recipient", i->rcpt, "next_hop", i->next_hop,
@@ -32,7 +41,9 @@ item_json(const struct mr_queue_item *i)
 		"next_ms", (json_int_t)i->next_ms,
 		"expire_ms", (json_int_t)i->expire_ms,
 		"reply", i->reply ? i->reply : "",
-		"arguments", i->dsn ? i->dsn : "");
+		"arguments", i->dsn ? i->dsn : "",
+		"known_as", r ? r->name : NULL, "cause", r ? r->cause : NULL,
+		"advice", r ? r->admin : NULL);
 }
 
 /* --------------------------------------------------------------- looking */
@@ -167,6 +178,19 @@ show_headers(struct cli *c, const struct mr_queue_item *i)
 	return 0;
 }
 
+/* What the other side's words mean, and what they were about. */
+static int
+explain_item(struct cli *c, const struct mr_queue_item *i)
+{
+	const struct remedy *r = remedy_of(i);
+
+	if (r)
+		printf("        means: %s\n", r->cause);
+	if (r && r->admin)
+		printf("        helps: %s\n", r->admin);
+	return show_headers(c, i);
+}
+
 static int
 queue_show(struct cli *c, int argc, char **argv)
 {
@@ -178,7 +202,7 @@ queue_show(struct cli *c, int argc, char **argv)
 	if (code == 0)
 		code = pick_items(c, &p);
 	if (code == 0)
-		code = print_items(c, &p, show_headers);
+		code = print_items(c, &p, explain_item);
 	pick_free(&p);
 	return code;
 }

@@ -38,6 +38,7 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/cli_record.c core/proc/cli_dry.h \
 	core/proc/milter_proxy.c core/proc/milter_proxy.h \
 	core/proc/milter_replay.c core/proc/milter_replay.h \
+	core/proc/cli_trace.c core/proc/cli_audit.c \
 	core/proc/explain.c core/proc/explain.h
 mailroom_LDADD = $(CORE_LIBS)
 mailroom_LDFLAGS = $(AM_LDFLAGS) $(MFAPI_LDFLAGS)

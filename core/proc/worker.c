@@ -102,6 +102,7 @@ load_plugins(struct worker_life *w, struct err *e)
 	w->plugins.n_moved = w->args.n_moved;
 	w->plugins.copies = w->args.copies;
 	w->plugins.n_copies = w->args.n_copies;
+	w->plugins.rewrites_senders = c->queue.srs;
 	watched_control = w->args.control_fd;
 	remote_watch(tell_master);
 	ok = config_load_plugins(c, w->args.role, &w->plugins, &report);

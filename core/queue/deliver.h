@@ -11,6 +11,7 @@
 #include "queue/destination.h"
 #include "queue/families.h"
 #include "queue/queue.h"
+#include "queue/report.h"
 
 #define DELIVER_MOST_MS (60 * 60 * 1000)	/* longest attempt */
 
@@ -22,6 +23,10 @@ struct delivery {		/* one recipient of the group */
 	struct reply reply;	/* out: what came of it; code 250: delivered */
 	const char *remote;	/* out: who said so, or NULL */
 	bool local;		/* out: the commit delivers it (below) */
+	bool dsn_taken;		/* out: the other server was given dsn, and
+				   reports by itself */
+	enum report_action action;	/* out (retire): what may be told */
+	bool settled;		/* out (retire): by the local delivery */
 };
 
 struct nexthop;

@@ -1,6 +1,5 @@
 # core/queue: sources and unit tests of this room
 libcore_a_SOURCES += \
-	core/queue/bounce.c core/queue/bounce.h \
 	core/queue/client.c core/queue/client.h \
 	core/queue/conns.c core/queue/conns.h \
 	core/queue/deliver.c core/queue/deliver.h \
@@ -9,15 +8,19 @@ libcore_a_SOURCES += \
 	core/queue/hosts.c core/queue/hosts.h \
 	core/queue/local.c core/queue/local.h \
 	core/queue/nexthop.c core/queue/nexthop.h \
+	core/queue/place.c core/queue/place.h \
 	core/queue/queue.c core/queue/queue.h \
 	core/queue/queue_claim.c core/queue/queue_work.c \
 	core/queue/queue_parts.h \
+	core/queue/remedy.c core/queue/remedy.h \
+	core/queue/report.c core/queue/report_text.c core/queue/report.h \
+	core/queue/report_make.c core/queue/report_make.h \
 	core/queue/retire.c core/queue/retire.h \
 	core/queue/sched.c core/queue/sched.h \
 	core/queue/submit.c core/queue/submit.h
 
 check_PROGRAMS += t/unit/queue/sched t/unit/queue/destination \
-	t/unit/queue/nexthop t/unit/queue/families
+	t/unit/queue/nexthop t/unit/queue/families t/unit/queue/remedy
 t_unit_queue_families_SOURCES = t/unit/queue/families.c
 t_unit_queue_families_CFLAGS = $(TEST_CFLAGS)
 t_unit_queue_families_LDADD = $(TEST_LIBS)
@@ -30,3 +33,6 @@ t_unit_queue_destination_LDADD = $(TEST_LIBS)
 t_unit_queue_nexthop_SOURCES = t/unit/queue/nexthop.c
 t_unit_queue_nexthop_CFLAGS = $(TEST_CFLAGS)
 t_unit_queue_nexthop_LDADD = $(TEST_LIBS)
+t_unit_queue_remedy_SOURCES = t/unit/queue/remedy.c
+t_unit_queue_remedy_CFLAGS = $(TEST_CFLAGS)
+t_unit_queue_remedy_LDADD = $(TEST_LIBS)

@@ -36,6 +36,13 @@ const struct mr_setting queue_settings_table[] = {
 	{"lifetime", MR_DURATION, 0, AT(lifetime), "\"5d\"", 1000,
 		30 * 86400000LL, NULL, "How long delivery is tried before the "
 		"sender is told."},
+	{"delay_warning", MR_DURATION, 0, AT(delay_warning), "\"4h\"", 0,
+		30 * 86400000LL, NULL, "After that time without success the "
+		"sender is told, once, that the mail is late. 0: never."},
+	{"srs", MR_BOOL, 0, AT(srs), "true", 0, 0, NULL, "Mail that an alias "
+		"leads elsewhere gets a sender of the alias' domain (SRS), so "
+		"that SPF of the sender's own domain does not refuse it. "
+		"Bounces are led back."},
 	{"retry_first", MR_DURATION, 0, AT(retry_first), "\"5m\"", 100,
 		86400000, NULL, "Pause before the second attempt; it doubles "
 		"after each."},

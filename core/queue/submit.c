@@ -6,9 +6,10 @@
 
 #include "base/enc.h"
 #include "base/file.h"
-#include "mail/addr.h"
+#include "mail/esmtp_args.h"
 #include "mail/mime.h"
-#include "queue/sched.h"
+#include "queue/place.h"
+#include "queue/report.h"
 
 #define BLOCK 65536
 
@@ -99,61 +100,56 @@ add_mailbox(struct placing *p, const struct route_target *t)
 			return;
 	p->place[p->n++] = (struct mr_placement){.kind = MR_PLACE_MAILBOX,
 		.account = t->account, .mailbox = t->mailbox, .create = 1,
-		.received_ms = p->s->now_ms};
-}
-
-/* The key that deliveries to one place share: the domain. */
-static const char *
-next_hop_of(struct placing *p, const char *address)
-{
-	struct addr a;
-	struct str ascii;
-
-	if (!addr_parse(str_from(address), &a))
-		return "";
-	if (addr_is_literal(a.domain))
-		return arena_cstr(p->a, a.domain);
-	ascii = addr_domain_ascii(p->a, a.domain);
-	return arena_cstr(p->a, ascii.at ? ascii : a.domain);
+		.received_ms = p->s->now_ms, .sender = p->sender};
 }
 
 static void
-add_queue(struct placing *p, const char *address, struct str dsn)
+add_queue(struct placing *p, struct mr_placement one)
 {
 	const struct submit *s = p->s;
-	struct sched_terms when = sched_terms(dsn, s->now_ms,
-		s->lifetime_ms);
 	size_t i;
 
 	for (i = 0; i < p->n; i++)
 		if (p->place[i].kind == MR_PLACE_QUEUE &&
-			is_same(p->place[i].rcpt, address))
+			is_same(p->place[i].rcpt, one.rcpt))
 			return;
-	p->place[p->n++] = (struct mr_placement){.kind = MR_PLACE_QUEUE,
-		.sender = p->sender, .rcpt = address,
-		.next_hop = next_hop_of(p, address),
-		.dsn = dsn.len ? arena_cstr(p->a, dsn) : NULL,
-		.held = s->held_by != NULL,
-		.reason = s->held_by ? arena_printf(p->a, "%s: %.*s",
-			s->held_by, STR_ARGS(s->held_reason)) : NULL,
-		.next_ms = when.next_ms, .expire_ms = when.expire_ms};
+	one.held = s->held_by != NULL;
+	one.reason = s->held_by ? arena_printf(p->a, "%s: %.*s", s->held_by,
+		STR_ARGS(s->held_reason)) : NULL;
+	p->place[p->n++] = one;
+}
+
+/* What is held, or sent for later, is routed when its time comes. Where the
+ * sender wants to know of the delivery the runner makes it, and the report
+ * with it. */
+static bool
+is_for_runner(const struct placing *p, const struct submit_rcpt *r)
+{
+	return !r->targets || p->s->held_by ||
+		esmtp_arg(r->dsn, "HOLDUNTIL", NULL) ||
+		report_is_due(r->dsn, REPORT_DELIVERED, false);
 }
 
 static void
 place_rcpt(struct placing *p, const struct submit_rcpt *r)
 {
+	const struct submit *s = p->s;
+	struct place to = {.plugins = s->plugins, .arena = p->a,
+		.sender = p->sender, .rcpt = r->address, .args = r->dsn,
+		.now_ms = s->now_ms, .lifetime_ms = s->lifetime_ms};
+	struct route_target self = {.address = NULL};
 	const struct route_target *t;
 
-	/* What is held is routed again when it is released. */
-	if (!r->targets || p->s->held_by) {
-		add_queue(p, arena_cstr(p->a, r->address), r->dsn);
+	if (is_for_runner(p, r)) {
+		self.address = arena_cstr(p->a, r->address);
+		add_queue(p, place_target(&to, &self));
 		return;
 	}
 	for (t = r->targets; t; t = t->next)
 		if (t->account)
 			add_mailbox(p, t);
 		else
-			add_queue(p, t->address, r->dsn);
+			add_queue(p, place_target(&to, t));
 }
 
 static size_t
@@ -175,7 +171,8 @@ submit_message(const struct submit *s, struct message *m,
 	const struct store *store, struct arena *a, struct err *e)
 {
 	struct mr_commit c = {.size = sizeof c, .trace = s->trace,
-		.origin = s->origin, .discarded_by = s->discarded_by};
+		.origin = s->origin, .discarded_by = s->discarded_by,
+		.life = s->life};
 	struct placing p = {.s = s, .a = a};
 	struct mr_error me = {{0}};
 	struct mr_piece *piece;

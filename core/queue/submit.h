@@ -25,6 +25,7 @@ struct submit_rcpt {
 };
 
 struct submit {
+	const struct plugins *plugins;
 	const char *trace;		/* queue id */
 	const char *origin;		/* "smtp 192.0.2.1" */
 	struct str sender;
@@ -32,6 +33,7 @@ struct submit {
 	size_t n_rcpt;
 	const char *held_by;		/* quarantine: all go to the queue, held */
 	struct str held_reason;
+	const char *life;		/* JSON for the ledger, or NULL */
 	const char *discarded_by;	/* nothing is placed; ledger only */
 	int64_t now_ms;			/* wall clock */
 	int64_t lifetime_ms;		/* of queue entries */

@@ -75,4 +75,8 @@ struct reply smtp_auth_line(struct smtp *k, struct str line);
 /* smtp_data.c */
 struct reply smtp_data(struct smtp *k, struct str args);
 
+/* smtp_life.c: what the ledger remembers of the message (mr_commit.life), in
+ * its arena. */
+const char *smtp_life(struct smtp *k, struct message *m);
+
 #endif

@@ -109,6 +109,23 @@ is_unwanted(struct smtp *k, const struct message_field *f)
 	return false;
 }
 
+/* Is it for somebody whom it was delivered to before? Accounts may send again
+ * what they have got. */
+static bool
+is_delivered_before(const struct smtp *k, const struct message_field *f)
+{
+	struct str to = str_trim(f->value);
+	size_t i;
+
+	if (k->is_submission || !str_iis(f->name, "Delivered-To"))
+		return false;
+	for (i = 0; i < k->envelope.n_rcpt; i++)
+		if (!k->envelope.rcpt[i].removed &&
+			str_ieq(to, k->envelope.rcpt[i].address))
+			return true;
+	return false;
+}
+
 static struct reply
 clean(struct smtp *k, struct message *m)
 {
@@ -118,6 +135,9 @@ clean(struct smtp *k, struct message *m)
 	while (message_field(m, i, &f)) {
 		if (str_iis(f.name, "Received"))
 			received++;
+		if (is_delivered_before(k, &f))
+			return REPLY(554, "5.4.6", "The message was delivered "
+				"here before: it goes in circles");
 		if (!is_unwanted(k, &f) ||
 			message_remove(m, "core", f.id) < 0)
 			i++;
@@ -224,6 +244,16 @@ stamp_results(struct smtp *k, struct message *m)
 	buf_free(&b);
 }
 
+/* Who it was for, and the mark that loops are known by. Where there are
+ * several recipients it would tell each of the others. */
+static void
+stamp_delivered_to(struct message *m, const struct submit_rcpt *rcpt,
+	size_t n)
+{
+	if (n == 1 && rcpt->targets)
+		message_own(m, "Delivered-To", rcpt->address);
+}
+
 /* Return-Path is of final delivery (RFC 5321 4.4). All recipients share one
  * copy of the bytes, so it is written when all of them end here. */
 static void
@@ -309,7 +339,8 @@ submit(struct smtp *k, struct message *m)
 		(k->envelope.n_rcpt + 1) * sizeof *rcpt);
 	const struct verdict *aside = &k->set_aside;
 	char peer[SOCK_TEXT];
-	struct submit s = {.trace = k->facts.queue_id,
+	struct submit s = {.plugins = k->house->plugins,
+		.trace = k->facts.queue_id,
 		.sender = k->envelope.sender, .rcpt = rcpt,
 		.now_ms = clock_wall(), .lifetime_ms = k->house->queue_lifetime};
 	struct err e = {0};
@@ -329,8 +360,10 @@ submit(struct smtp *k, struct message *m)
 	sock_host(&k->session->peer, peer);
 	s.origin = arena_printf(&k->message, "smtp %s%s%s", peer,
 		*k->account ? " " : "", k->account);
+	s.life = smtp_life(k, m);
 	stamp_received(k, m);
 	stamp_results(k, m);
+	stamp_delivered_to(m, rcpt, s.n_rcpt);
 	stamp_return_path(k, m, rcpt, s.n_rcpt);
 	if (submit_message(&s, m, &k->house->store, &k->message, &e) < 0)
 		return store_refusal(k, &e);

@@ -6,8 +6,6 @@
  * smtp.relay_networks, or for a domain whose [route.NAME] says so. The address is split at its last '@' and nothing in
  * the local part ('%', '!', a quoted '@') is ever interpreted as a route.
  */
-#include "base/clock.h"
-#include "base/enc.h"
 #include "mail/addr.h"
 #include "serve/smtp.h"
 
@@ -37,25 +35,6 @@ smtp_judge(struct smtp *k, struct verdict v)
 	else if (v.kind == MR_QUARANTINE && k->set_aside.kind == MR_PASS)
 		k->set_aside = v;
 	return (struct reply){0};
-}
-
-/* A time and randomness, so that ids sort and never repeat. */
-static void
-make_queue_id(char out[20])
-{
-	static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-	uint64_t t = (uint64_t)clock_wall();
-	char random[6];
-	int i;
-
-	enc_random_word(random, 5);
-	for (i = 8; i >= 0; i--) {
-		out[i] = digits[t & 31];
-		t >>= 5;
-	}
-	for (i = 0; i < 5; i++)
-		out[9 + i] = to_upper(random[i]);
-	out[14] = '\0';
 }
 
 /* ------------------------------------------------------------------ MAIL */
@@ -172,7 +151,7 @@ begin_mail(struct smtp *k, struct addr *from, struct str rest)
 	r = check_owner(k, from->full);
 	if (r.code)
 		return r;
-	make_queue_id(k->facts.queue_id);
+	envelope_id(k->facts.queue_id);
 	k->facts.envelope = &k->envelope;
 	return smtp_judge(k, hooks_mail(k->hooks));
 }

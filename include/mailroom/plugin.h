@@ -369,6 +369,8 @@ struct mr_target {
 	const char *account;	/* canonical account; "" when forwarded */
 	const char *mailbox;	/* "INBOX", or another mailbox */
 	const char *forward;	/* address to send to instead, or "" */
+	const char *sender;	/* with forward: who gets bounces in the
+				   sender's place (a list's owner), or NULL */
 };
 
 struct mr_route {

@@ -85,7 +85,8 @@ struct mr_placement {
 	uint32_t out_uid;
 	uint32_t out_uidvalidity;
 	/* queue: one recipient */
-	const char *sender;	/* "" is the null sender */
+	const char *sender;	/* "" is the null sender; mailbox: for the
+				   ledger, or NULL */
 	const char *rcpt;
 	const char *next_hop;	/* destination key: domain or route name */
 	const char *dsn;	/* ESMTP arguments to remember, or NULL */
@@ -110,6 +111,9 @@ struct mr_commit {
 	struct mr_placement *place;
 	size_t n_place;
 	const char *discarded_by;	/* with n_place 0: the filter's name */
+	const char *life;	/* what the ledger is to remember of how it
+				   came and what was done to it: a JSON
+				   object, or NULL; kept with the first row */
 };
 
 /* ------------------------------------------------------- mailboxes */
@@ -249,6 +253,40 @@ struct mr_fate {
 	const char *reply;	/* the answer, for ledger and list */
 };
 
+/* ----------------------------------------------------------- ledger */
+
+/* One thing that happened to one recipient. The store writes the rows itself,
+ * in the transaction of what they tell of:
+ *	delivered	into a mailbox (rcpt: the account)
+ *	queued, held	into the queue; held and released also by an admin
+ *	routed		out of the queue by a commit of the same message
+ *	relayed, failed, dropped	out of the queue
+ *	deferred	an attempt that was not the last
+ *	discarded	by the filter in detail; has no recipient
+ * What is not known or does not apply is "" or 0, never NULL. */
+struct mr_ledger_row {
+	uint32_t size;
+	int64_t id;		/* in the order of events */
+	int64_t at_ms;
+	const char *trace, *event, *origin, *sender, *rcpt;
+	const char *detail;	/* the reply; next hop; why held */
+	const char *life;	/* of mr_commit, on the first row */
+	int64_t mailbox;	/* delivered: where */
+	uint32_t uid;
+	int64_t queue;		/* entry */
+};
+
+struct mr_ledger_query {
+	uint32_t size;
+	int64_t after_id;	/* rows behind this one */
+	int64_t since_ms;	/* 0: from the start */
+	const char *trace;	/* of this message, and the first rows of
+				   reports on it (origin "report TRACE"); or
+				   NULL */
+	const char *address;	/* sender or rcpt, or a string in life,
+				   without case; or NULL */
+};
+
 /* ----------------------------------------------------- what changed */
 
 enum mr_change_kind {
@@ -276,6 +314,12 @@ struct mr_account {
 struct mr_alias {
 	const char *address;	/* "sales@domain", "@domain" is the catch-all */
 	const char *target;	/* an account or any address */
+};
+
+struct mr_mailing_list {
+	uint32_t size;
+	const char *address;
+	const char *owner;
 };
 
 /* Callbacks of the walks below return 0 to go on. What they are given is
@@ -452,6 +496,21 @@ struct mr_store {
 	 * changed. */
 	int (*queue_change)(void *self, const struct mr_queue_change *c,
 		uint32_t *n, struct mr_error *err);
+	/* The ledger, in order; what is older than the store keeps it is not
+	 * there. A walk sees one state of the store. */
+	int (*ledger)(void *self, const struct mr_ledger_query *q,
+		int (*each)(void *arg, const struct mr_ledger_row *row),
+		void *arg, struct mr_error *err);
+
+	/* An address with aliases that is a list: mail that they lead
+	 * elsewhere has the owner as its sender (mr_target.sender). owner
+	 * NULL: a list no more. MISSING: it has no alias. The mark goes with
+	 * the last alias. */
+	int (*list_set)(void *self, const char *address, const char *owner,
+		struct mr_error *err);
+	int (*list_list)(void *self,
+		int (*each)(void *arg, const struct mr_mailing_list *l),
+		void *arg, struct mr_error *err);
 };
 
 #ifdef __cplusplus

@@ -310,6 +310,7 @@ sq_collect(struct sq *s, int64_t *sweep_at)
 		if (code == MR_STORE_OK && r->n == BATCH)
 			pause = 0;
 	}
+	sq_forget(s);
 	if (now >= *sweep_at) {
 		sweep(r);
 		*sweep_at = now + SWEEP_MS;

@@ -242,6 +242,13 @@ insert_message(struct sq_tx *tx, const struct mr_commit *c,
 	return code;
 }
 
+/* A core that is older than this plugin gives none. */
+static const char *
+life_of(const struct mr_commit *c)
+{
+	return MR_HAS(c, life) ? c->life : NULL;
+}
+
 /* uid and modseq for one message more. */
 static int
 count_up(struct sq_tx *tx, const struct mr_commit *c, struct mr_placement *p,
@@ -271,6 +278,7 @@ static int
 place_in_mailbox(struct sq_tx *tx, const struct mr_commit *c,
 	struct mr_placement *p, int64_t message, struct mr_error *err)
 {
+	const char *life = p == c->place ? life_of(c) : NULL;
 	const char *words = p->keywords && *p->keywords ? p->keywords : NULL;
 	int64_t modseq = 0;
 	int code = count_up(tx, c, p, &modseq, err);
@@ -284,10 +292,11 @@ place_in_mailbox(struct sq_tx *tx, const struct mr_commit *c,
 			(int64_t)c->length, p->received_ms, words);
 	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "INSERT INTO ledger (at_ms, trace,"
-			" event, origin, rcpt, mailbox, uid)"
-			" VALUES (?, ?, 'delivered', ?, ?, ?, ?)", "isssii",
-			tx->now_ms, c->trace, c->origin, p->account,
-			p->out_mailbox_id, (int64_t)p->out_uid);
+			" event, origin, sender, rcpt, mailbox, uid, life)"
+			" VALUES (?, ?, 'delivered', ?, ?, ?, ?, ?, ?)",
+			"issssiis", tx->now_ms, c->trace, c->origin, p->sender,
+			p->account, p->out_mailbox_id, (int64_t)p->out_uid,
+			life);
 	if (code == MR_STORE_OK)
 		sq_changed(tx, MR_CHANGE_MAILBOX, p->out_mailbox_id,
 			(uint64_t)modseq);
@@ -311,11 +320,12 @@ place_in_queue(struct sq_tx *tx, const struct mr_commit *c,
 	p->out_queue_id = sqlite3_last_insert_rowid(tx->db->handle);
 	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "INSERT INTO ledger (at_ms, trace,"
-			" event, origin, sender, rcpt, queue, detail)"
-			" VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "isssssis",
+			" event, origin, sender, rcpt, queue, detail, life)"
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", "isssssiss",
 			tx->now_ms, c->trace, p->held ? "held" : "queued",
 			c->origin, p->sender, p->rcpt, p->out_queue_id,
-			p->held ? p->reason : next_hop);
+			p->held ? p->reason : next_hop,
+			p == c->place ? life_of(c) : NULL);
 	if (code == MR_STORE_OK)
 		sq_changed(tx, MR_CHANGE_QUEUE, 0, 0);
 	return code;
@@ -326,8 +336,9 @@ note_discarded(struct sq_tx *tx, const struct mr_commit *c,
 	struct mr_error *err)
 {
 	return sq_run(tx->db, err, "INSERT INTO ledger (at_ms, trace, event,"
-		" origin, detail) VALUES (?, ?, 'discarded', ?, ?)", "isss",
-		tx->now_ms, c->trace, c->origin, c->discarded_by);
+		" origin, detail, life) VALUES (?, ?, 'discarded', ?, ?, ?)",
+		"issss", tx->now_ms, c->trace, c->origin, c->discarded_by,
+		life_of(c));
 }
 
 static int

@@ -436,8 +436,12 @@ run_alias_remove(struct sq_tx *tx, void *arg, struct mr_error *err)
 		" address = ? AND target = ? RETURNING 1", "ss", e->name,
 		e->target);
 
-	return code == MR_STORE_MISSING ? sq_fail(err, code,
-		"%s does not lead to %s", e->name, e->target) : code;
+	if (code == MR_STORE_MISSING)
+		return sq_fail(err, code, "%s does not lead to %s", e->name,
+			e->target);
+	return code != MR_STORE_OK ? code : sq_run(tx->db, err,
+		"DELETE FROM list WHERE address = ? AND address NOT IN"
+		" (SELECT address FROM alias)", "s", e->name);
 }
 
 int
@@ -481,6 +485,70 @@ sq_alias_list(void *self, int (*each)(void *arg, const struct mr_alias *a),
 	return walk(self, "SELECT address, target FROM alias"
 		" ORDER BY address, target", alias_row, alias_each, &a, &w,
 		err);
+}
+
+static int
+run_list_set(struct sq_tx *tx, void *arg, struct mr_error *err)
+{
+	const struct entry *e = arg;
+	int64_t n;
+	int code = sq_number(tx->db, err, &n, "SELECT 1 FROM alias"
+		" WHERE address = ? LIMIT 1", "s", e->name);
+
+	if (code != MR_STORE_OK)
+		return code == MR_STORE_MISSING ? sq_fail(err, code,
+			"%s leads nowhere", e->name) : code;
+	if (!*e->target)
+		return sq_run(tx->db, err, "DELETE FROM list"
+			" WHERE address = ?", "s", e->name);
+	return sq_run(tx->db, err, "INSERT OR REPLACE INTO list VALUES (?, ?)",
+		"ss", e->name, e->target);
+}
+
+int
+sq_list_set(void *self, const char *address, const char *owner,
+	struct mr_error *err)
+{
+	struct entry e = {.quota = 0};
+	int code = take_alias(address, owner ? owner : address, &e, err);
+
+	if (!owner)
+		*e.target = 0;
+	return code == MR_STORE_OK ? change(self, run_list_set, &e, err) :
+		code;
+}
+
+struct list_walk {
+	int (*each)(void *arg, const struct mr_mailing_list *l);
+	void *arg;
+};
+
+static void
+list_row(sqlite3_stmt *st, void *to)
+{
+	*(struct mr_mailing_list *)to = (struct mr_mailing_list){
+		.size = sizeof(struct mr_mailing_list),
+		.address = sq_text(st, 0), .owner = sq_text(st, 1)};
+}
+
+static int
+list_each(void *arg, const void *to)
+{
+	const struct list_walk *w = arg;
+
+	return w->each(w->arg, to);
+}
+
+int
+sq_list_list(void *self,
+	int (*each)(void *arg, const struct mr_mailing_list *l), void *arg,
+	struct mr_error *err)
+{
+	struct list_walk w = {each, arg};
+	struct mr_mailing_list l;
+
+	return walk(self, "SELECT address, owner FROM list ORDER BY address",
+		list_row, list_each, &l, &w, err);
 }
 
 /* --------------------------------------------------------------- figures */

@@ -165,5 +165,7 @@ bool sq_watch_owes(struct sq_watch *w);
  * segments are looked at next, by the monotonic clock. Writing thread. */
 int64_t sq_collect(struct sq *s, int64_t *sweep_at);
 int64_t sq_collect_pause(const struct sq *s);
+/* ledger.c: old events and vanished UIDs go, now and then. Writing thread. */
+void sq_forget(struct sq *s);
 
 #endif

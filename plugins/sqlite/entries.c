@@ -80,6 +80,35 @@ sq_uids(void *self, int64_t mailbox,
 	return code;
 }
 
+/* From before what is remembered: all that is not there. */
+#define GAPS "SELECT first, last FROM (" \
+	"SELECT coalesce(lag(uid) OVER (ORDER BY uid), 0) + 1 AS first," \
+	" uid - 1 AS last FROM (SELECT uid FROM entry WHERE mailbox = ?1" \
+	" UNION ALL SELECT uidnext FROM mailbox WHERE id = ?1))" \
+	" WHERE first <= last ORDER BY first"
+
+static int
+walk_vanished(struct sq_db *db, int64_t mailbox, int64_t since,
+	struct runs *r, struct mr_error *err)
+{
+	sqlite3_stmt *st;
+	int64_t forgotten;
+	int code = sq_number(db, err, &forgotten,
+		"SELECT forgotten FROM mailbox WHERE id = ?", "i", mailbox);
+
+	if (code != MR_STORE_OK)
+		return code;
+	if (since < forgotten) {
+		st = sq_sql(db, GAPS);
+		sq_bind(st, "i", mailbox);
+	} else {
+		st = sq_sql(db, "SELECT first, last FROM vanished"
+			" WHERE mailbox = ? AND modseq > ? ORDER BY first");
+		sq_bind(st, "ii", mailbox, since);
+	}
+	return walk_runs(db, st, r, err);
+}
+
 int
 sq_vanished(void *self, int64_t mailbox, uint64_t since,
 	int (*each)(void *arg, struct mr_range run), void *arg,
@@ -87,17 +116,13 @@ sq_vanished(void *self, int64_t mailbox, uint64_t since,
 {
 	struct runs r = {.each = each, .arg = arg};
 	struct sq_db *db = sq_read(self, err);
-	sqlite3_stmt *st;
 	int code;
 
 	if (!db)
 		return MR_STORE_FAILED;
-	st = sq_sql(db, "SELECT first, last FROM vanished WHERE mailbox = ?"
-		" AND modseq > ? ORDER BY first");
-	sq_bind(st, "ii", mailbox, (int64_t)since);
 	code = sq_mailbox_check(db, mailbox, err);
 	if (code == MR_STORE_OK)
-		code = walk_runs(db, st, &r, err);
+		code = walk_vanished(db, mailbox, (int64_t)since, &r, err);
 	sq_read_end(self, db);
 	return code;
 }

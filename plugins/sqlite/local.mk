@@ -12,7 +12,7 @@ plugins_sqlite_sqlite_so_SOURCES = plugins/sqlite/sqlite.c \
 	plugins/sqlite/names.c plugins/sqlite/mailbox.c \
 	plugins/sqlite/entries.c plugins/sqlite/rows.c plugins/sqlite/rows.h \
 	plugins/sqlite/flags.c plugins/sqlite/copy.c \
-	plugins/sqlite/directory.c plugins/sqlite/state.c \
+	plugins/sqlite/ledger.c plugins/sqlite/directory.c plugins/sqlite/state.c \
 	plugins/sqlite/auth.c plugins/sqlite/route.c \
 	plugins/sqlite/plain.c
 plugins_sqlite_sqlite_so_CFLAGS = $(PLUGIN_CFLAGS) -D_GNU_SOURCE $(SQLITE_CFLAGS) \
@@ -23,7 +23,7 @@ plugins_sqlite_sqlite_so_LDADD = $(SQLITE_LIBS) $(CRYPT_LIBS) -lcrypto
 # Tests load the module with a host of their own; t/bench/store is run by hand.
 sqlite_tests = t/plug/sqlite/commit t/plug/sqlite/queue \
 	t/plug/sqlite/remove t/plug/sqlite/hints t/plug/sqlite/kill \
-	t/plug/sqlite/faults
+	t/plug/sqlite/faults t/plug/sqlite/ledger
 check_PROGRAMS += $(sqlite_tests)
 SQLITE_TEST_CFLAGS = $(MR_CFLAGS) -D_GNU_SOURCE -fPIE -I$(top_srcdir)/t/lib \
 	$(CMOCKA_CFLAGS) \
@@ -49,6 +49,10 @@ t_plug_sqlite_kill_SOURCES = t/plug/sqlite/kill.c $(sqlite_fake)
 t_plug_sqlite_kill_CFLAGS = $(SQLITE_TEST_CFLAGS)
 t_plug_sqlite_kill_LDADD = $(CMOCKA_LIBS)
 EXTRA_t_plug_sqlite_kill_DEPENDENCIES = plugins/sqlite/sqlite.so
+t_plug_sqlite_ledger_SOURCES = t/plug/sqlite/ledger.c $(sqlite_fake)
+t_plug_sqlite_ledger_CFLAGS = $(SQLITE_TEST_CFLAGS)
+t_plug_sqlite_ledger_LDADD = $(CMOCKA_LIBS)
+EXTRA_t_plug_sqlite_ledger_DEPENDENCIES = plugins/sqlite/sqlite.so
 t_plug_sqlite_faults_SOURCES = t/plug/sqlite/faults.c $(sqlite_fake)
 t_plug_sqlite_faults_CFLAGS = $(SQLITE_TEST_CFLAGS) \
 	-DFAILFS='"$(abs_builddir)/t/kill/failfs.so"'

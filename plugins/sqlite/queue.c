@@ -43,13 +43,18 @@ static const char *const events[] = {
 	[MR_FATE_RETRY] = "deferred", [MR_FATE_DROPPED] = "dropped",
 };
 
+/* What leaves by a commit of the same message goes on from there. */
 static int
-note_fate(struct sq_tx *tx, const struct mr_fate *f, struct mr_error *err)
+note_fate(struct sq_tx *tx, const struct settle *s, const struct mr_fate *f,
+	struct mr_error *err)
 {
+	const char *with = s->report ? s->report->trace : NULL;
+
 	return sq_run(tx->db, err, "INSERT INTO ledger (at_ms, trace, event,"
-		" sender, rcpt, queue, detail) SELECT ?, trace, ?, sender,"
-		" rcpt, id, ? FROM queue WHERE id = ?", "issi", tx->now_ms,
-		events[f->kind], f->reply, f->id);
+		" sender, rcpt, queue, detail) SELECT ?, trace,"
+		" CASE WHEN trace = ? THEN 'routed' ELSE ? END, sender,"
+		" rcpt, id, ? FROM queue WHERE id = ?", "isssi", tx->now_ms,
+		with, events[f->kind], f->reply, f->id);
 }
 
 /* It is due earlier than the lease said. */
@@ -75,7 +80,8 @@ take_out(struct sq_tx *tx, const struct mr_fate *f, int64_t message,
 
 /* MISSING when somebody else has taken it out meanwhile. */
 static int
-settle_one(struct sq_tx *tx, const struct mr_fate *f, struct mr_error *err)
+settle_one(struct sq_tx *tx, const struct settle *s, const struct mr_fate *f,
+	struct mr_error *err)
 {
 	int64_t message;
 	int code = sq_number(tx->db, err, &message,
@@ -83,7 +89,7 @@ settle_one(struct sq_tx *tx, const struct mr_fate *f, struct mr_error *err)
 
 	if (code != MR_STORE_OK)
 		return code;
-	code = note_fate(tx, f, err);
+	code = note_fate(tx, s, f, err);
 	if (code != MR_STORE_OK)
 		return code;
 	return f->kind == MR_FATE_RETRY ? put_back(tx, f, err) :
@@ -100,7 +106,7 @@ run_settle(struct sq_tx *tx, void *arg, struct mr_error *err)
 	int code;
 
 	for (i = 0; i < s->n; i++) {
-		code = settle_one(tx, &s->fate[i], err);
+		code = settle_one(tx, s, &s->fate[i], err);
 		if (code != MR_STORE_OK && code != MR_STORE_MISSING)
 			return code;
 		met += code == MR_STORE_OK;

@@ -31,6 +31,7 @@ struct search {
 	struct names met;	/* addresses that were looked at */
 	struct names given;	/* accounts and addresses elsewhere */
 	enum mr_route_answer refused;	/* why an account takes nothing */
+	const char *owner;	/* of the list that is being followed */
 };
 
 /* 1: it is new; 0: it was there; -1: they are too many. */
@@ -83,7 +84,7 @@ static int
 give(struct search *s, const char *account, const char *forward)
 {
 	struct mr_target t = {.size = sizeof t, .account = account,
-		.mailbox = "INBOX", .forward = forward};
+		.mailbox = "INBOX", .forward = forward, .sender = s->owner};
 	int is_new = names_add(&s->given, *account ? account : forward);
 
 	if (is_new > 0)
@@ -175,18 +176,43 @@ follow(struct search *s, const char *target, int depth)
 		give(s, "", target);
 }
 
+/* Of the list of that name; *out is the caller's. -1: cannot tell. */
+static int
+read_owner(struct search *s, const char *address, char **out)
+{
+	sqlite3_stmt *st = sq_sql(s->db, "SELECT owner FROM list"
+		" WHERE address = ?");
+	int step;
+
+	sq_bind(st, "s", address);
+	step = st ? sqlite3_step(st) : SQLITE_ERROR;
+	if (step == SQLITE_ROW)
+		*out = sq_printf("%s", sq_text(st, 0));
+	sqlite3_reset(st);
+	return step == SQLITE_ROW || step == SQLITE_DONE ? 0 : -1;
+}
+
+/* A list within a list keeps its own owner. */
 static int
 try_alias(struct search *s, const char *address, int depth)
 {
 	struct names target = {.n = 0};
+	const char *outer = s->owner;
+	char *owner = NULL;
 	int result = read_targets(s, address, &target);
 	size_t i;
 
 	if (result == 0)
 		result = target.n > 0;
+	if (result > 0 && read_owner(s, address, &owner) < 0)
+		result = -1;
+	if (owner)
+		s->owner = owner;
 	for (i = 0; i < target.n && result > 0; i++)
 		if (follow(s, target.item[i], depth) < 0)
 			result = -1;
+	s->owner = outer;
+	free(owner);
 	names_free(&target);
 	return result;
 }

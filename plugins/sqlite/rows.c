@@ -127,8 +127,9 @@ static int
 remove_run(struct sq_tx *tx, int64_t mailbox, int64_t modseq, uint32_t first,
 	uint32_t last, struct mr_error *err)
 {
-	return sq_run(tx->db, err, "INSERT INTO vanished VALUES (?, ?, ?, ?)",
-		"iiii", mailbox, modseq, (int64_t)first, (int64_t)last);
+	return sq_run(tx->db, err, "INSERT INTO vanished (mailbox, modseq,"
+		" first, last, at_ms) VALUES (?, ?, ?, ?, ?)", "iiiii",
+		mailbox, modseq, (int64_t)first, (int64_t)last, tx->now_ms);
 }
 
 static int

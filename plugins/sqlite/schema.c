@@ -77,6 +77,14 @@ static const char *const step[] = {
 	"CREATE INDEX queue_due ON queue (next_ms, state) WHERE state < 3;"
 	"CREATE INDEX queue_flow ON queue (next_hop, sender, next_ms,"
 	" message, state) WHERE state < 3;",
+	/* How a message came and what was done to it; when UIDs vanished,
+	 * and up to which modseq they are forgotten. */
+	"ALTER TABLE ledger ADD COLUMN life TEXT;"
+	"ALTER TABLE vanished ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE vanished SET at_ms = strftime('%s', 'now') * 1000;"
+	"ALTER TABLE mailbox ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;",
+	"CREATE TABLE list (address TEXT PRIMARY KEY, owner TEXT NOT NULL)"
+	" WITHOUT ROWID;",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

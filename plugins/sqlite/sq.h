@@ -32,6 +32,8 @@ struct sq {
 	int64_t body_in_row;	/* bodies up to this many bytes in the database */
 	int64_t segment_size;
 	int64_t keep_removed;	/* ms until the body of a removed message goes */
+	int64_t keep_ledger;	/* ms; 0: for ever */
+	int64_t keep_vanished;	/* ms; 0: for ever */
 	const char *tag;	/* characters that divide user and tag, "+" */
 	bool login_cache;
 
@@ -42,6 +44,7 @@ struct sq {
 	struct sq_pool *pool;
 	struct sq_segments *segments;
 	struct sq_watch *watch;
+	int64_t forget_at;	/* sq_clock_mono; the writer's */
 	struct sq_logins *logins;
 	struct sq_plain *plain;
 };
@@ -257,6 +260,11 @@ int sq_alias_remove(void *self, const char *address, const char *target,
 int sq_alias_list(void *self,
 	int (*each)(void *arg, const struct mr_alias *a), void *arg,
 	struct mr_error *err);
+int sq_list_set(void *self, const char *address, const char *owner,
+	struct mr_error *err);
+int sq_list_list(void *self,
+	int (*each)(void *arg, const struct mr_mailing_list *l), void *arg,
+	struct mr_error *err);
 int sq_figures(void *self, int64_t *messages, int64_t *queued, int64_t *held,
 	int64_t *bytes, struct mr_error *err);
 /* state.c */
@@ -267,6 +275,10 @@ int sq_state_set(void *self, const char *space, const char *key,
 	struct mr_str value, int64_t expires_ms, struct mr_error *err);
 int sq_state_add(void *self, const char *space, const char *key, int64_t by,
 	int64_t now_ms, int64_t expires_ms, int64_t *sum,
+	struct mr_error *err);
+/* ledger.c */
+int sq_ledger(void *self, const struct mr_ledger_query *q,
+	int (*each)(void *arg, const struct mr_ledger_row *row), void *arg,
 	struct mr_error *err);
 /* auth.c: life of sq->logins. */
 struct sq_logins *sq_logins_new(void);

@@ -29,6 +29,14 @@ static const struct mr_setting settings[] = {
 	{"keep_removed", MR_DURATION, 0, AT(keep_removed), "\"10m\"", 0,
 		30 * 86400000LL, NULL, "How long the bytes of a removed "
 		"message stay, for those who are reading it."},
+	{"keep_ledger", MR_DURATION, 0, AT(keep_ledger), "\"90d\"", 0,
+		36500 * 86400000LL, NULL, "How long it is remembered what "
+		"happened to each message (mailroom trace, audit). 0: for "
+		"ever."},
+	{"keep_vanished", MR_DURATION, 0, AT(keep_vanished), "\"90d\"", 0,
+		36500 * 86400000LL, NULL, "How long removed messages are "
+		"remembered for IMAP clients that were away; who comes later "
+		"compares the whole mailbox. 0: for ever."},
 	{"tag", MR_TEXT, 0, AT(tag), "\"+\"", 0, 0, NULL,
 		"Characters that divide user and tag in user+tag@domain. "
 		"Empty: no tags."},
@@ -234,6 +242,9 @@ static const struct mr_store store = {
 	.state_add = sq_state_add,
 	.queue_claim_turns = sq_queue_claim_turns,
 	.queue_change = sq_queue_change,
+	.ledger = sq_ledger,
+	.list_set = sq_list_set,
+	.list_list = sq_list_list,
 };
 
 MR_PLUGIN = {

@@ -4,6 +4,7 @@
  */
 #include "unit.h"
 
+#include "base/clock.h"
 #include "mail/envelope.h"
 
 static const struct {
@@ -70,8 +71,26 @@ test_grows(void **state)
 	arena_free(&a);
 }
 
+static void
+test_id(void **state)
+{
+	int64_t before = clock_wall();
+	char id[20], other[20];
+
+	(void)state;
+	envelope_id(id);
+	envelope_id(other);
+	assert_int_equal(strlen(id), 14);
+	assert_string_not_equal(id, other);
+	assert_true(envelope_id_time(str_from(id)) >= before);
+	assert_true(envelope_id_time(str_from(id)) <= clock_wall());
+	assert_int_equal(envelope_id_time(STR("a@example.org")), -1);
+	assert_int_equal(envelope_id_time(STR("UUUUUUUUUUUUUU")), -1);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_find),
 	cmocka_unit_test(test_grows),
+	cmocka_unit_test(test_id),
 };
 UNIT_MAIN(tests)
