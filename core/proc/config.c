@@ -37,6 +37,10 @@ static const struct mr_setting server_table[] = {
 	{"control_socket", MR_PATH, 0, AT(server_settings, control_socket),
 		"\"\"", 0, 0, NULL, "Socket for the mailroom command. Empty: "
 		"control.sock in the data folder."},
+	{"drop", MR_PATH, 0, AT(server_settings, drop), "\"\"", 0, 0, NULL,
+		"Folder where programs of this machine leave mail (`mailroom "
+		"sendmail`), open for all of its users. Empty: drop in the "
+		"data folder, for the server's own user."},
 	MR_SETTINGS_END,
 };
 
@@ -298,6 +302,10 @@ check_whole(struct config *c, struct conf_report *report)
 	if (!*c->server.control_socket)
 		c->server.control_socket = arena_printf(&c->arena,
 			"%s/control.sock", c->server.data);
+	c->server.drop_is_open = *c->server.drop != '\0';
+	if (!c->server.drop_is_open)
+		c->server.drop = arena_printf(&c->arena, "%s/drop",
+			c->server.data);
 }
 
 struct config *

@@ -30,6 +30,8 @@ struct server_settings {	/* top level */
 	const char *plugin_dir;
 	const char *pid_file;
 	const char *control_socket;
+	const char *drop;	/* folder for programs of this machine */
+	bool drop_is_open;	/* to all of its users */
 };
 
 struct log_settings {		/* [log] */

@@ -9,7 +9,7 @@ static const struct cli_verb *const groups[] = {cli_server_verbs,
 	cli_milter_verbs, cli_probe_verbs, cli_plugin_verbs,
 	cli_plugin_new_verbs, cli_plugin_run_verbs, cli_filter_verbs,
 	cli_explain_verbs, cli_backtest_verbs, cli_dkim_verbs, cli_record_verbs,
-	cli_trace_verbs, cli_audit_verbs};
+	cli_trace_verbs, cli_audit_verbs, cli_sendmail_verbs};
 #define N_GROUPS (sizeof groups / sizeof *groups)
 
 static void
@@ -76,12 +76,38 @@ unknown(int argc, char **argv)
 	return 2;
 }
 
+/* Other programs call us by names of old: the arguments as if those were
+ * verbs. */
+static char **
+take_name(int *argc, char **argv)
+{
+	static const char *const names[][3] = {{"sendmail", "sendmail"},
+		{"newaliases", "sendmail", "-bi"}, {"mailq", "queue", "list"}};
+	const char *slash = strrchr(argv[0], '/');
+	const char *own = slash ? slash + 1 : argv[0];
+	static char *out[100010];
+	size_t i, k;
+	int n = 1, from;
+
+	for (i = 0; i < 3 && strcmp(names[i][0], own); i++)
+		;
+	if (i == 3 || *argc > 100000)
+		return argv;
+	for (k = 1; k < 3 && names[i][k]; k++)
+		out[n++] = (char *)names[i][k];
+	for (from = 1; from < *argc; from++)
+		out[n++] = argv[from];
+	*argc = n;
+	return out;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct cli c = {.config_file = NULL};
 	int used, code;
 
+	argv = take_name(&argc, argv);
 	argc = take_options(&c, argc, argv);
 	c.config_file = config_path(c.config_file);
 	if (argc == 0 || !strcmp(argv[0], "help") ||

@@ -36,13 +36,31 @@ struct master {
 
 /* ------------------------------------------------------------ starting */
 
+/* Where all users may leave mail, and nobody but the server can see what is
+ * there. One that exists is left as the admin made it. */
+static int
+give_drop(const struct server_settings *s, uid_t uid, gid_t gid, struct err *e)
+{
+	struct stat st;
+
+	if (stat(s->drop, &st) == 0)
+		return S_ISDIR(st.st_mode) ? 0 : err_set(e, ERR_CONFIG,
+			"drop: %s is not a folder", s->drop);
+	if (file_mkdirs(s->drop, 0700, e) < 0)
+		return err_wrap(e, "drop");
+	if ((geteuid() == 0 && lchown(s->drop, uid, gid) < 0) ||
+		(s->drop_is_open && chmod(s->drop, 01733) < 0))
+		return err_sys(e, "drop: %s", s->drop);
+	return 0;
+}
+
 /* Workers own the data folder; we only make it. */
 static int
 give_data(const struct config *c, struct err *e)
 {
 	static const char *const sub[] = {"", "/tmp", "/milters"};
-	uid_t uid;
-	gid_t gid;
+	uid_t uid = 0;
+	gid_t gid = 0;
 	char path[4096];
 	size_t i;
 
@@ -58,7 +76,7 @@ give_data(const struct config *c, struct err *e)
 			gid) < 0)
 			return err_sys(e, "%s", path);
 	}
-	return 0;
+	return give_drop(&c->server, uid, gid, e);
 }
 
 static int

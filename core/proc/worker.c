@@ -30,6 +30,7 @@
 #include "proc/priv.h"
 #include "proc/spawn.h"
 #include "queue/queue.h"
+#include "serve/pickup.h"
 #include "serve/session.h"
 #include "serve/watch.h"
 
@@ -45,6 +46,7 @@ struct worker_life {
 	struct house house;
 	struct queue_house queue_house;
 	struct queue *queue;
+	struct pickup *pickup;	/* SMTP worker only */
 	char owner[80];
 };
 
@@ -309,11 +311,12 @@ confine(struct worker_life *w, struct err *e)
 	if (!w->config->workers.confine)
 		return 0;
 	writable = arena_alloc(&w->config->arena,
-		(more->n + 1) * sizeof *writable);
+		(more->n + 2) * sizeof *writable);
 	writable[0] = w->config->server.data;
+	writable[1] = w->config->server.drop;
 	for (i = 0; i < more->n; i++)
-		writable[i + 1] = more->item[i];
-	if (priv_confine(writable, more->n + 1, &applied, e) < 0)
+		writable[i + 2] = more->item[i];
+	if (priv_confine(writable, more->n + 2, &applied, e) < 0)
 		return err_wrap(e, "confine");
 	log_debug("worker.confine", LOG_N("landlock", applied));
 	return 0;
@@ -350,9 +353,11 @@ start_up(struct worker_life *w, struct err *e)
 		w->house.chain[d].services = &w->house.services;
 	if (w->args.role == ROLE_RUNNER)
 		return open_queue(w, e);
-	if (open_park(w, e) < 0)
+	if (open_park(w, e) < 0 || open_listeners(w, e) < 0)
 		return -1;
-	return open_listeners(w, e);
+	if (w->args.role == ROLE_SMTP)
+		w->pickup = pickup_start(&w->house, c->server.drop, e);
+	return w->args.role != ROLE_SMTP || w->pickup ? 0 : -1;
 }
 
 /* How the filters do, for the master, which watches over new generations. */
@@ -433,6 +438,8 @@ finish(struct worker_life *w, enum word word)
 		queue_drain(w->queue, patience);
 		stopped = queue_stop(w->queue);
 	}
+	if (w->pickup)
+		pickup_stop(w->pickup);
 	if (w->house.park) {
 		if (word == WORD_RETIRE)
 			patience = retire(w);
@@ -440,6 +447,7 @@ finish(struct worker_life *w, enum word word)
 		if (!park_wait_empty(w->house.park, patience))
 			_exit(0);	/* sessions would not end: the
 					   kernel closes them */
+		pickup_free(w->pickup);
 		park_stop(w->house.park);
 	}
 	if (!observe_stop(LAST_MS) || !stopped)

@@ -400,7 +400,7 @@ introduce(struct client *k)
 }
 
 static void
-begin_call(struct client *k, const struct client_talk *t, struct arena *a,
+begin_result(const struct client_talk *t, struct arena *a,
 	struct client_result *out)
 {
 	size_t i;
@@ -409,6 +409,13 @@ begin_call(struct client *k, const struct client_talk *t, struct arena *a,
 		arena_alloc(a, (t->n_rcpt + 1) * sizeof *out->rcpt)};
 	for (i = 0; i < t->n_rcpt; i++)
 		out->rcpt[i] = REPLY(451, "4.4.2", "not attempted");
+}
+
+static void
+begin_call(struct client *k, const struct client_talk *t, struct arena *a,
+	struct client_result *out)
+{
+	begin_result(t, a, out);
 	k->t = t;
 	k->a = a;
 	k->out = out;
@@ -431,31 +438,39 @@ free_client(struct client *k)
 }
 
 struct client *
-client_open(const struct client_talk *t, struct arena *a,
+client_adopt(int fd, const struct client_talk *t, struct arena *a,
 	struct client_result *out)
 {
 	struct client *k = mem_alloc(sizeof *k);
-	struct err e = {0};
-	int fd;
+	bool is_ready;
 
 	k->host = *t->host;
 	k->host.name = mem_cstr(t->host->name);
 	k->own = (struct client_talk){.host = &k->host, .timeout = t->timeout};
 	begin_call(k, t, a, out);
-	fd = sock_connect(&t->host->address, t->source,
-		clock_mono() + t->timeout.connect, &e);
 	stream_init(&k->s, fd);
-	if (fd < 0) {
-		out->connected = false;
-		out->whole = reply_printf(a, 451, "4.4.1", "%s: %s",
-			t->host->name, e.text);
-	}
-	if (fd >= 0 && introduce(k)) {
-		end_call(k);
-		return k;
-	}
+	is_ready = introduce(k);
 	end_call(k);
+	if (is_ready)
+		return k;
 	client_close(k, CLIENT_QUIT_MS);
+	return NULL;
+}
+
+struct client *
+client_open(const struct client_talk *t, struct arena *a,
+	struct client_result *out)
+{
+	struct err e = {0};
+	int fd = sock_connect(&t->host->address, t->source,
+		clock_mono() + t->timeout.connect, &e);
+
+	if (fd >= 0)
+		return client_adopt(fd, t, a, out);
+	begin_result(t, a, out);
+	out->connected = false;
+	out->whole = reply_printf(a, 451, "4.4.1", "%s: %s", t->host->name,
+		e.text);
 	return NULL;
 }
 

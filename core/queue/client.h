@@ -63,6 +63,9 @@ struct client_result {
  * arena. */
 struct client *client_open(const struct client_talk *t, struct arena *a,
 	struct client_result *out);
+/* The same over a connection that exists; takes fd (non-blocking). */
+struct client *client_adopt(int fd, const struct client_talk *t,
+	struct arena *a, struct client_result *out);
 /* One message. The talk's host and terms are those it was opened with. */
 void client_send(struct client *k, const struct client_talk *t,
 	struct arena *a, struct client_result *out);

@@ -4,6 +4,7 @@ libcore_a_SOURCES += \
 	core/queue/conns.c core/queue/conns.h \
 	core/queue/deliver.c core/queue/deliver.h \
 	core/queue/destination.c core/queue/destination.h \
+	core/queue/drop.c core/queue/drop.h \
 	core/queue/families.c core/queue/families.h \
 	core/queue/hosts.c core/queue/hosts.h \
 	core/queue/local.c core/queue/local.h \

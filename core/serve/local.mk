@@ -11,6 +11,7 @@ libcore_a_SOURCES += \
 	core/serve/imap_read.c \
 	core/serve/imap_select.c \
 	core/serve/imap_sync.c \
+	core/serve/pickup.c core/serve/pickup.h \
 	core/serve/pop3.c core/serve/pop3.h \
 	core/serve/pop3_auth.c \
 	core/serve/pop3_mail.c \

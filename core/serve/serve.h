@@ -68,6 +68,7 @@ struct listener {		/* [listen.NAME] */
 	struct mr_list proxy_networks;	/* begin with a PROXY header */
 	struct sock_nets proxy;		/* the same, parsed */
 	struct house *house;
+	bool is_local;			/* programs of this machine (pickup.h) */
 };
 extern const struct mr_setting listener_settings_table[];
 

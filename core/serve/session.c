@@ -279,7 +279,7 @@ turn_away(const struct listener *l, int fd, const char *why)
 	close(fd);
 }
 
-static void
+static bool
 begin(struct listener *l, int fd, const struct sock_addr *peer)
 {
 	struct session *s = mem_alloc(sizeof *s);
@@ -304,17 +304,18 @@ begin(struct listener *l, int fd, const struct sock_addr *peer)
 		log_refused_peer(s);
 		turn_away(l, fd, "too many connections from your address");
 		free(s);
-		return;
+		return false;
 	}
 	log_debug("session.start", LOG_S("session", s->id),
 		LOG_S("peer", text), LOG_S("listener", l->name));
 	stream_init(&s->stream, fd);
 	if (park_add(s->house->park, &s->guest))
-		return;
+		return true;
 	if (*s->peer_key)
 		limit_give(s->house->peers, str_from(s->peer_key));
 	turn_away(l, fd, "too many connections, try again later");
 	free(s);
+	return false;
 }
 
 void
@@ -329,6 +330,14 @@ session_accept(void *listener, int fd)
 		begin(listener, got, &peer);
 	if (n <= 16 && e.sys != EAGAIN)
 		log_error("session.accept", LOG_S("error", e.text));
+}
+
+bool
+session_adopt(struct listener *l, int fd)
+{
+	struct sock_addr local = {.sa.ss_family = AF_UNIX};
+
+	return begin(l, fd, &local);
 }
 
 int

@@ -69,6 +69,9 @@ struct session {
 
 /* For park_listen: accepts on a listener's descriptor. arg: the listener. */
 void session_accept(void *listener, int fd);
+/* The same for a connection that exists (non-blocking), of this machine.
+ * false: there is no room; it is closed. */
+bool session_adopt(struct listener *l, int fd);
 /* Upgrades after the protocol has said so: discards pipelined input (RFC
  * 3207 section 4.2). -1: the handshake failed. */
 int session_start_tls(struct session *s, struct err *e);

@@ -204,27 +204,35 @@ route_added(struct smtp *k, struct submit_rcpt *out, size_t *n)
 
 /* ----------------------------------------------------------------- stamp */
 
+/* An address literal (RFC 5321 4.1.3); programs of this machine have none. */
+static void
+write_peer(const struct facts *f, char out[SOCK_TEXT + 10])
+{
+	char host[SOCK_TEXT];
+
+	sock_host(&f->peer, host);
+	snprintf(out, SOCK_TEXT + 10, f->peer.sa.ss_family == AF_UNIX ?
+		"local" : strchr(host, ':') ? "[IPv6:%s]" : "[%s]", host);
+}
+
 /* RFC 5321 4.4, with the comment fields of common practice. */
 static void
 stamp_received(struct smtp *k, struct message *m)
 {
 	const struct facts *f = &k->facts;
-	char peer[SOCK_TEXT], date[40], tls[120] = "";
+	char peer[SOCK_TEXT + 10], date[40], tls[120] = "";
 	struct envelope_rcpt *only = k->envelope.n_rcpt == 1 ?
 		&k->envelope.rcpt[0] : NULL;
-	bool is_v6;
 
-	sock_host(&f->peer, peer);
-	is_v6 = strchr(peer, ':') != NULL;
+	write_peer(f, peer);
 	clock_mail_date(clock_wall(), date);
 	if (*f->tls.version)
 		snprintf(tls, sizeof tls, "\r\n\t(%s %s %d bits)",
 			f->tls.version, f->tls.cipher, f->tls.bits);
 	message_own(m, "Received", str_from(arena_printf(&k->message,
-		"from %.*s (%.*s%s[%s%s])%s\r\n\tby %s (Mailroom) with %s id "
+		"from %.*s (%.*s%s%s)%s\r\n\tby %s (Mailroom) with %s id "
 		"%s%s%.*s%s;\r\n\t%s", STR_ARGS(f->helo),
-		STR_ARGS(f->peer_name), f->peer_name.len ? " " : "",
-		is_v6 ? "IPv6:" : "", peer, tls, f->hostname, f->protocol,
+		STR_ARGS(f->peer_name), f->peer_name.len ? " " : "", peer, tls, f->hostname, f->protocol,
 		f->queue_id, only ? "\r\n\tfor <" : "",
 		only ? (int)only->address.len : 0,
 		only ? only->address.at : "", only ? ">" : "", date)));

@@ -163,7 +163,8 @@ smtp_mail(struct smtp *k, struct str args)
 	struct str rest;
 	struct reply r;
 
-	if (k->is_submission && !*k->account)
+	if (k->is_submission && !*k->account &&
+		!k->session->listener->is_local)
 		return REPLY(530, "5.7.0", "Authentication required");
 	if (k->refused.code)	/* by a filter at HELO */
 		return k->refused;
@@ -192,7 +193,7 @@ smtp_mail(struct smtp *k, struct str args)
 static bool
 may_relay(const struct smtp *k, struct str address)
 {
-	return *k->account ||
+	return *k->account || k->session->listener->is_local ||
 		sock_in_nets(&k->session->peer, &k->house->relay) ||
 		nexthop_accepts(k->house->routes, address);
 }
