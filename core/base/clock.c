@@ -225,6 +225,47 @@ full_year(int year, size_t digits)
 	return digits == 3 ? year + 1900 : year;
 }
 
+/* "Z", "+01:00"; minutes east. */
+static bool
+take_offset(struct str *s, int *zone)
+{
+	int sign, h, m;
+
+	*zone = 0;
+	if (take_char(s, 'Z') || take_char(s, 'z'))
+		return true;
+	sign = take_char(s, '-') ? -1 : 1;
+	if (sign > 0 && !take_char(s, '+'))
+		return false;
+	if (!take_number(s, 2, 2, &h) || !take_char(s, ':') ||
+		!take_number(s, 2, 2, &m) || h > 23 || m > 59)
+		return false;
+	*zone = sign * (h * 60 + m);
+	return true;
+}
+
+bool
+clock_parse_iso(struct str s, int64_t *wall_ms)
+{
+	int year, month, day, zone;
+	int64_t seconds;
+
+	if (!take_number(&s, 4, 4, &year) || !take_char(&s, '-') ||
+		!take_number(&s, 2, 2, &month) || !take_char(&s, '-') ||
+		!take_number(&s, 2, 2, &day) || !is_date(year, month, day) ||
+		!(take_char(&s, 'T') || take_char(&s, 't')) ||
+		!take_time(&s, &seconds))
+		return false;
+	if (take_char(&s, '.'))
+		while (s.len && is_digit(s.at[0]))
+			s = str_sub(s, 1, s.len);
+	if (!take_offset(&s, &zone) || s.len)
+		return false;
+	*wall_ms = (days_of(year, month, day) * DAY + seconds - zone * 60) *
+		1000;
+	return true;
+}
+
 bool
 clock_parse_mail_date(struct str s, int64_t *wall_ms, int *zone_minutes)
 {

@@ -36,5 +36,7 @@ bool clock_parse_imap_day(struct str s, int64_t *day);
 int64_t clock_day_start(int64_t day);
 /* "2026-11-24T12:00:00.123Z" for logs; out holds 32 bytes. */
 void clock_iso(int64_t wall_ms, char out[32]);
+/* RFC 3339 date-time, with Z or an offset; fractions are passed over. */
+bool clock_parse_iso(struct str s, int64_t *wall_ms);
 
 #endif

@@ -291,3 +291,17 @@ addr_domain_ascii(struct arena *a, struct str domain)
 	idn2_free(ascii);
 	return out;
 }
+
+struct str
+addr_canonical(struct arena *a, struct str address)
+{
+	struct str plain = addr_plain(a, address), domain, ascii;
+	size_t at = str_rfind(plain, '@'), local = at < plain.len ? at + 1 : 0;
+
+	domain = str_sub(plain, local, plain.len);
+	if (enc_is_ascii(domain) || addr_is_literal(domain))
+		return plain;
+	ascii = addr_domain_ascii(a, domain);
+	return ascii.at ? str_from(arena_printf(a, "%.*s%.*s", (int)local,
+		plain.at, STR_ARGS(ascii))) : plain;
+}

@@ -33,6 +33,9 @@ bool addr_parse(struct str in, struct addr *out);
 /* The address without quotes that its local part does not need (RFC 5321
  * 4.1.2: both name the same mailbox); as it is where it needs them. */
 struct str addr_plain(struct arena *a, struct str address);
+/* As directories keep it: plain, and the domain in A-labels (RFC 5891). A
+ * bare domain may be given too. */
+struct str addr_canonical(struct arena *a, struct str address);
 /* RFC 1035/5890/5321 syntax: letters, digits, hyphens, or an address literal
  * [1.2.3.4] [IPv6:...]; U-labels if allow_utf8. */
 bool addr_is_domain(struct str s, bool allow_utf8);

@@ -4,6 +4,7 @@
  */
 #include "plug/auth.h"
 
+#include "mail/addr.h"
 #include "plug/hooks.h"
 
 enum { PLAIN_FIRST = 1, LOGIN_NAME, LOGIN_PASSWORD };
@@ -14,8 +15,8 @@ auth_mechanisms(void)
 	return "PLAIN LOGIN";
 }
 
-enum auth_step
-auth_password(const struct plugins *p, struct str login, struct str password,
+static enum auth_step
+ask_plugins(const struct plugins *p, struct str login, struct str password,
 	const char *service, char *account)
 {
 	struct mr_str l = {login.at, login.len};
@@ -43,6 +44,20 @@ auth_password(const struct plugins *p, struct str login, struct str password,
 			return AUTH_TEMPFAIL;
 	}
 	return AUTH_DENIED;
+}
+
+enum auth_step
+auth_password(const struct plugins *p, struct str login, struct str password,
+	const char *service, char *account)
+{
+	struct arena scratch;
+	enum auth_step answer;
+
+	arena_init(&scratch);
+	answer = ask_plugins(p, addr_canonical(&scratch, login), password,
+		service, account);
+	arena_free(&scratch);
+	return answer;
 }
 
 /* authzid NUL authcid NUL password; the first must be empty or the second:

@@ -57,7 +57,7 @@ enum route_answer
 route_resolve(const struct plugins *p, struct arena *a, struct str address,
 	uint64_t size, struct route_target **out)
 {
-	struct str unquoted = addr_plain(a, address);
+	struct str unquoted = addr_canonical(a, address);
 	struct mr_str plain = {unquoted.at, unquoted.len};
 	const char *via = arena_cstr(a, str_sub(unquoted,
 		str_rfind(unquoted, '@') + 1, unquoted.len));
@@ -92,22 +92,26 @@ int
 route_may_send(const struct plugins *p, const char *account,
 	struct str address)
 {
-	struct mr_str plain = {address.at, address.len};
-	int answer, worst = 0;
+	struct arena scratch;
+	struct mr_str plain;
+	struct str named;
+	int answer = 0, worst = 0;
 	size_t i;
 
-	for (i = 0; i < p->n; i++) {
+	arena_init(&scratch);
+	named = addr_canonical(&scratch, address);
+	plain = (struct mr_str){named.at, named.len};
+	for (i = 0; i < p->n && answer != 1; i++) {
 		const struct mr_route *r = PLUG_ROLE(p->item[i]->desc, route);
 
 		if (!r || !PLUG_HOOK(r, may_send))
 			continue;
 		answer = r->may_send(p->item[i]->config, account, plain);
-		if (answer == 1)
-			return 1;
 		if (answer < 0)
 			worst = -1;
 	}
-	return worst;
+	arena_free(&scratch);
+	return answer == 1 ? 1 : worst;
 }
 
 int

@@ -4,6 +4,7 @@
 #include "proc/cli.h"
 
 #include "base/clock.h"
+#include "mail/addr.h"
 #include "proc/priv.h"
 
 int
@@ -84,6 +85,13 @@ cli_need_store(struct cli *c)
 		code = 0;
 	conf_report_free(&report);
 	return code;
+}
+
+const char *
+cli_address(struct cli *c, const char *text)
+{
+	return arena_cstr(&c->config->arena, addr_canonical(&c->config->arena,
+		str_from(text)));
 }
 
 int

@@ -43,6 +43,9 @@ int cli_need_config(struct cli *c);
 int cli_need_store(struct cli *c);
 /* The same, where the store keeps a ledger. */
 int cli_need_ledger(struct cli *c);
+/* An address or domain as the directory keeps it, once the configuration is
+ * read. */
+const char *cli_address(struct cli *c, const char *text);
 /* Prints "mailroom: WHAT: error"; returns 1. */
 int cli_fail(const char *what, const struct err *e);
 int cli_fail_store(const char *what, int code, const struct mr_error *me);

@@ -110,7 +110,8 @@ account_add(struct cli *c, int argc, char **argv)
 	code = get_password(c, argc, argv, password, &generated);
 	if (code || (code = cli_need_store(c)))
 		return code;
-	code = c->store.op->account_add(c->store.self, argv[0], password, &me);
+	code = c->store.op->account_add(c->store.self,
+		cli_address(c, argv[0]), password, &me);
 	if (code == MR_STORE_MISSING) {
 		fprintf(stderr, "mailroom: %.*s is no domain of this server. "
 			"Add it: mailroom domain add %.*s\n",
@@ -134,7 +135,8 @@ account_passwd(struct cli *c, int argc, char **argv)
 
 	if (code || (code = cli_need_store(c)))
 		return code;
-	code = c->store.op->account_set(c->store.self, argv[0], password, -1,
+	code = c->store.op->account_set(c->store.self,
+		cli_address(c, argv[0]), password, -1,
 		-1, &me);
 	if (code)
 		return cli_fail_store("account passwd", code, &me);
@@ -194,7 +196,8 @@ account_set(struct cli *c, int argc, char **argv)
 	}
 	if ((code = cli_need_store(c)))
 		return code;
-	code = c->store.op->account_set(c->store.self, argv[0], NULL, quota,
+	code = c->store.op->account_set(c->store.self,
+		cli_address(c, argv[0]), NULL, quota,
 		disabled, &me);
 	if (code)
 		return cli_fail_store("account set", code, &me);
@@ -213,7 +216,8 @@ account_remove(struct cli *c, int argc, char **argv)
 	(void)argc;
 	if (code)
 		return code;
-	code = c->store.op->account_remove(c->store.self, argv[0], &me);
+	code = c->store.op->account_remove(c->store.self,
+		cli_address(c, argv[0]), &me);
 	return code ? cli_fail_store("account remove", code, &me) :
 		say_done(c, "removed", argv[0], "removed, with all its mail");
 }
@@ -230,7 +234,7 @@ domain_add(struct cli *c, int argc, char **argv)
 		return cli_usage(c, "not a domain name");
 	if ((code = cli_need_store(c)))
 		return code;
-	code = c->store.op->domain_add(c->store.self, argv[0], &me);
+	code = c->store.op->domain_add(c->store.self, cli_address(c, argv[0]), &me);
 	return code ? cli_fail_store("domain add", code, &me) :
 		say_done(c, "domain", argv[0], "added");
 }
@@ -287,10 +291,11 @@ alias_add(struct cli *c, int argc, char **argv)
 		return cli_usage(c, "an address, and where it leads");
 	if ((code = cli_need_store(c)))
 		return code;
-	code = c->store.op->alias_add(c->store.self, argv[0], argv[1], &me);
+	code = c->store.op->alias_add(c->store.self, cli_address(c, argv[0]),
+		cli_address(c, argv[1]), &me);
 	if (code && !(is_list && code == MR_STORE_EXISTS))
 		return cli_fail_store("alias add", code, &me);
-	if (is_list && make_list(c, argv[0], owner))
+	if (is_list && make_list(c, cli_address(c, argv[0]), owner))
 		return 1;
 	return say_done(c, "alias", argv[0], "added");
 }
@@ -304,7 +309,8 @@ alias_remove(struct cli *c, int argc, char **argv)
 	(void)argc;
 	if (code)
 		return code;
-	code = c->store.op->alias_remove(c->store.self, argv[0], argv[1], &me);
+	code = c->store.op->alias_remove(c->store.self, cli_address(c, argv[0]),
+		cli_address(c, argv[1]), &me);
 	return code ? cli_fail_store("alias remove", code, &me) :
 		say_done(c, "removed", argv[0], "removed");
 }

@@ -191,7 +191,8 @@ read_envelope(struct envelope_of *v, struct str all, struct arena *a)
 
 		if (received || str_iis(f.name, "Return-Path"))
 			take_trace(v, &f, a);
-		else if (!str_iis(f.name, "Authentication-Results"))
+		else if (!str_iis(f.name, "Authentication-Results") &&
+			!str_iis(f.name, "Delivered-To"))
 			break;
 		v->text = rest;
 		if (received)

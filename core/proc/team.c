@@ -29,7 +29,8 @@ has_listener(const struct config *c, enum role r)
 
 	for (i = 0; i < c->n_listener; i++) {
 		is_smtp = c->listener[i].protocol == SERVE_SMTP ||
-			c->listener[i].protocol == SERVE_SUBMISSION;
+			c->listener[i].protocol == SERVE_SUBMISSION ||
+			c->listener[i].protocol == SERVE_LMTP;
 		if (is_smtp == (r == ROLE_SMTP))
 			return true;
 	}
@@ -93,7 +94,8 @@ pick_sockets(const struct team *t, enum role r, const struct bound *b,
 	for (i = 0; i < t->config->n_listener; i++) {
 		const struct listener *l = &t->config->listener[i];
 		bool is_smtp = l->protocol == SERVE_SMTP ||
-			l->protocol == SERVE_SUBMISSION;
+			l->protocol == SERVE_SUBMISSION ||
+			l->protocol == SERVE_LMTP;
 
 		if (r == ROLE_RUNNER || is_smtp != (r == ROLE_SMTP))
 			continue;

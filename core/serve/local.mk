@@ -18,7 +18,8 @@ libcore_a_SOURCES += \
 	core/serve/serve.c core/serve/serve.h \
 	core/serve/session.c core/serve/session.h \
 	core/serve/smtp.c core/serve/smtp.h \
-	core/serve/smtp_auth.c \
+	core/serve/smtp_args.c core/serve/smtp_auth.c \
+	core/serve/smtp_bdat.c \
 	core/serve/smtp_body.c core/serve/smtp_body.h \
 	core/serve/smtp_data.c core/serve/smtp_dry.c core/serve/smtp_dry.h \
 	core/serve/smtp_life.c core/serve/smtp_mail.c \

@@ -76,6 +76,10 @@ const struct mr_setting smtp_settings_table[] = {
 		"[]", 0, 0, NULL, "Header fields that strangers may not bring, "
 		"removed before filters see the message. \"X-Spam-*\" are "
 		"all that begin so."},
+	{"future_release", MR_DURATION, 0, AT(smtp_settings, future_release),
+		"\"30d\"", 0, 366 * 86400000LL, NULL, "How long submission may "
+		"have mail held before it goes out (RFC 4865). 0: not "
+		"offered."},
 	{"reverse_dns", MR_BOOL, 0, AT(smtp_settings, reverse_dns), "true", 0,
 		0, NULL, "Look up and confirm the name of each client."},
 	{"dns_timeout", MR_DURATION, 0, AT(smtp_settings, dns_timeout),
@@ -89,7 +93,7 @@ const struct mr_setting smtp_settings_table[] = {
 
 const struct mr_setting listener_settings_table[] = {
 	{"protocol", MR_CHOICE, MR_REQUIRED, AT(listener, protocol), NULL, 0,
-		0, "smtp|submission|imap|pop3", "What is spoken here."},
+		0, "smtp|submission|imap|pop3|lmtp", "What is spoken here."},
 	{"address", MR_LIST, MR_REQUIRED, AT(listener, address), NULL, 0, 0,
 		NULL, "Where: \"[::]:25\" (both families), "
 		"\"192.0.2.1:25\" or \"unix:/path\"."},

@@ -51,13 +51,15 @@ struct smtp_settings {		/* [smtp] */
 	struct mr_list relay_networks;	/* may relay without login */
 	struct mr_list xclient_networks;	/* may say whom they speak for */
 	struct mr_list remove_headers;	/* of strangers, before filters */
+	int64_t future_release;		/* ms, longest; 0: not offered */
 	bool reverse_dns;		/* look up the peer's name */
 	int64_t dns_timeout;
 	int64_t filter_timeout;		/* of one hook */
 };
 extern const struct mr_setting smtp_settings_table[];
 
-enum serve_protocol { SERVE_SMTP, SERVE_SUBMISSION, SERVE_IMAP, SERVE_POP3 };
+enum serve_protocol { SERVE_SMTP, SERVE_SUBMISSION, SERVE_IMAP, SERVE_POP3,
+	SERVE_LMTP };
 enum serve_tls { SERVE_TLS_NONE, SERVE_TLS_STARTTLS, SERVE_TLS_IMPLICIT };
 
 struct listener {		/* [listen.NAME] */

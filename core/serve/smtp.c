@@ -19,6 +19,10 @@ enum smtp_flag {
 	NOT_IN_MAIL = 4,
 	NO_ARGS = 8,
 	FREE = 16,		/* allowed after a refusal at connect */
+	NOT_IN_CHUNKS = 32,	/* BDAT has begun */
+	NOT_LMTP = 128,
+	ONLY_LMTP = 256,
+	READS = 64,		/* its bytes follow: it answers for itself */
 };
 
 struct smtp_verb {
@@ -29,14 +33,18 @@ struct smtp_verb {
 
 /* ------------------------------------------------------------- greeting */
 
-static void
-set_protocol(struct smtp *k)
+/* The word of Received (RFC 3848, 6531 4.3). */
+void
+smtp_set_protocol(struct smtp *k)
 {
-	static const char *const names[2][2][2] = {
-		{{"SMTP", "SMTP"}, {"SMTP", "SMTP"}},
-		{{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}}};
+	static const char *const names[3][2][2] = {
+		{{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}},
+		{{"LMTP", "LMTPA"}, {"LMTPS", "LMTPSA"}},
+		{{"UTF8SMTP", "UTF8SMTPA"}, {"UTF8SMTPS", "UTF8SMTPSA"}}};
+	int kind = k->is_lmtp ? 1 : k->in_mail && k->envelope.utf8 ? 2 : 0;
 
-	k->facts.protocol = names[k->esmtp][k->session->tls][!!*k->account];
+	k->facts.protocol = k->esmtp ? names[kind][k->session->tls]
+		[!!*k->account] : "SMTP";
 	stream_tls_facts(&k->session->stream, &k->facts.tls);
 }
 
@@ -69,7 +77,7 @@ take_helo(struct smtp *k, struct str args, bool esmtp)
 	smtp_reset(k);
 	k->esmtp = esmtp;
 	k->facts.helo = arena_str(&k->session->arena, args);
-	set_protocol(k);
+	smtp_set_protocol(k);
 	v = hooks_helo(k->hooks);
 	/* Clients read a refusal of EHLO as "speak HELO": it is given at MAIL
 	 * instead, as other servers do. */
@@ -104,18 +112,22 @@ static struct reply
 verb_ehlo(struct smtp *k, struct str args)
 {
 	struct reply r = take_helo(k, args, true);
-	struct arena *a = &k->session->command;
+	struct buf b;
 
 	if (r.code != 250)
 		return r;
-	r.text = str_from(arena_printf(a, "%s\nPIPELINING\nSIZE %lld\n"
-		"8BITMIME%s%s%s%s\nENHANCEDSTATUSCODES\nHELP",
-		k->house->hostname,
-		(long long)k->house->limits->message_size,
-		offers_tls(k) ? "\nSTARTTLS" : "",
-		offers_auth(k) ? "\nAUTH " : "",
-		offers_auth(k) ? auth_mechanisms() : "",
-		k->may_xclient ? "\nXCLIENT " SMTP_XCLIENT_NAMES : ""));
+	buf_init(&b, 4096);
+	buf_addf(&b, "%s\nPIPELINING", k->house->hostname);
+	smtp_offer(k, &b);
+	if (offers_tls(k))
+		buf_adds(&b, "\nSTARTTLS");
+	if (offers_auth(k))
+		buf_addf(&b, "\nAUTH %s", auth_mechanisms());
+	if (k->may_xclient)
+		buf_adds(&b, "\nXCLIENT " SMTP_XCLIENT_NAMES);
+	buf_adds(&b, "\nENHANCEDSTATUSCODES\nHELP");
+	r.text = arena_str(&k->session->command, buf_str(&b));
+	buf_free(&b);
 	return r;
 }
 
@@ -143,7 +155,7 @@ verb_starttls(struct smtp *k, struct str args)
 	smtp_reset(k);
 	k->facts.helo = STR("");
 	k->esmtp = false;
-	set_protocol(k);
+	smtp_set_protocol(k);
 	return (struct reply){0};
 }
 
@@ -168,7 +180,7 @@ verb_help(struct smtp *k, struct str args)
 {
 	(void)k;
 	(void)args;
-	return REPLY(214, "2.0.0", "Commands: EHLO HELO MAIL RCPT DATA RSET "
+	return REPLY(214, "2.0.0", "Commands: EHLO HELO MAIL RCPT DATA BDAT RSET "
 		"NOOP VRFY HELP QUIT STARTTLS AUTH\n"
 		"See RFC 5321 and RFC 6409");
 }
@@ -200,11 +212,13 @@ verb_quit(struct smtp *k, struct str args)
 }
 
 static const struct smtp_verb verbs[] = {
-	{"EHLO", 0, verb_ehlo},
-	{"HELO", 0, verb_helo},
+	{"EHLO", NOT_LMTP, verb_ehlo},
+	{"HELO", NOT_LMTP, verb_helo},
+	{"LHLO", ONLY_LMTP, verb_ehlo},
 	{"MAIL", NEEDS_HELO | NOT_IN_MAIL, smtp_mail},
-	{"RCPT", NEEDS_HELO | NEEDS_MAIL, smtp_rcpt},
-	{"DATA", NEEDS_HELO | NEEDS_MAIL | NO_ARGS, smtp_data},
+	{"RCPT", NEEDS_HELO | NEEDS_MAIL | NOT_IN_CHUNKS, smtp_rcpt},
+	{"DATA", NEEDS_HELO | NEEDS_MAIL | NO_ARGS | NOT_IN_CHUNKS, smtp_data},
+	{"BDAT", READS, smtp_bdat},
 	{"RSET", NO_ARGS, verb_rset},
 	{"NOOP", 0, verb_noop},
 	{"QUIT", FREE, verb_quit},
@@ -233,12 +247,15 @@ find_verb(struct str name)
 static struct reply
 check_verb(const struct smtp *k, const struct smtp_verb *v, struct str args)
 {
-	if (k->refused_at_connect && !(v->flags & FREE))
+	if (k->refused_at_connect && !(v->flags & (FREE | READS)))
 		return k->refused;
+	if (v->flags & NOT_IN_CHUNKS && k->chunks)
+		return REPLY(503, "5.5.1", "BDAT has begun: BDAT or RSET");
 	if (v->flags & NO_ARGS && str_trim_blank(args).len)
 		return REPLY(501, "5.5.4", "No arguments are allowed");
 	if (v->flags & NEEDS_HELO && !k->facts.helo.len)
-		return REPLY(503, "5.5.1", "Say EHLO first");
+		return k->is_lmtp ? REPLY(503, "5.5.1", "Say LHLO first") :
+			REPLY(503, "5.5.1", "Say EHLO first");
 	if (v->flags & NEEDS_MAIL && !k->in_mail)
 		return REPLY(503, "5.5.1", "Say MAIL first");
 	if (v->flags & NOT_IN_MAIL && k->in_mail)
@@ -264,7 +281,7 @@ run_line(struct smtp *k, struct str line)
 	const struct smtp_verb *v = find_verb(name);
 	struct reply r;
 
-	if (!v)
+	if (!v || v->flags & (k->is_lmtp ? NOT_LMTP : ONLY_LMTP))
 		return unknown_verb(k, line);
 	r = check_verb(k, v, args);
 	return r.code ? r : v->run(k, args);
@@ -296,8 +313,8 @@ read_and_run(struct smtp *k)
 	return k->in_auth ? smtp_auth_line(k, line) : run_line(k, line);
 }
 
-static void
-answer(struct smtp *k, const struct reply *r)
+void
+smtp_say(struct smtp *k, const struct reply *r)
 {
 	struct buf out;
 
@@ -328,7 +345,7 @@ count_errors(struct smtp *k, struct reply r)
 		return r;
 	k->quit = true;
 	if (r.code)
-		answer(k, &r);
+		smtp_say(k, &r);
 	log_info("smtp.limit", LOG_S("session", k->session->id),
 		LOG_N("errors", k->errors), LOG_N("commands", k->commands));
 	return k->errors >= l->errors ? REPLY(421, "4.7.0",
@@ -342,7 +359,7 @@ turn(struct session *s)
 	struct smtp *k = smtp_of(s);
 	struct reply r = count_errors(k, read_and_run(k));
 
-	answer(k, &r);
+	smtp_say(k, &r);
 	if (k->quit)
 		return SESSION_END;
 	if (!k->delay)
@@ -400,7 +417,7 @@ give_up(void *arg)
 		"A filter does not answer, try again later");
 
 	stream_limit(s, 1000, 0);
-	answer(k, &r);
+	smtp_say(k, &r);
 	stream_flush(s);
 	stream_fail(s, ERR_CLOSED, "a filter did not answer");
 	shutdown(k->session->guest.fd, SHUT_RDWR);
@@ -430,7 +447,8 @@ smtp_greet(struct smtp *k)
 	k->refused_at_connect = v.reply.code != 0;
 	if (!v.reply.code)
 		return reply_printf(&k->session->command, 220, "",
-			"%s ESMTP Mailroom", k->house->hostname);
+			"%s %s Mailroom", k->house->hostname,
+			k->is_lmtp ? "LMTP" : "ESMTP");
 	if (v.kind == MR_HANGUP)
 		return v.reply;
 	/* RFC 5321 3.1: 554 greets, then only QUIT is understood. */
@@ -450,12 +468,13 @@ open_smtp(struct session *s)
 	k->session = s;
 	k->house = s->house;
 	k->is_submission = s->listener->protocol == SERVE_SUBMISSION;
+	k->is_lmtp = s->listener->protocol == SERVE_LMTP;
 	k->may_xclient = sock_in_nets(&s->peer, &k->house->xclient);
 	arena_init(&k->message);
 	fill_facts(k);
 	look_up_peer(k);
 	r = smtp_greet(k);
-	answer(k, &r);
+	smtp_say(k, &r);
 	return r.code == 421 ? SESSION_END : SESSION_MORE;
 }
 
@@ -467,7 +486,7 @@ bye(struct session *s, bool drain)
 		"Server is going down, try again later") :
 		REPLY(421, "4.4.2", "Idle for too long, closing");
 
-	answer(k, &r);
+	smtp_say(k, &r);
 }
 
 static void

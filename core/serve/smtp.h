@@ -10,10 +10,12 @@
 #include "plug/hooks.h"
 #include "plug/route.h"
 #include "serve/session.h"
+#include "serve/smtp_body.h"
 
 /* A recipient as it was routed; runs beside envelope.rcpt. */
 struct smtp_rcpt {
 	struct route_target *targets;	/* NULL: to another server */
+	struct str kept;		/* its arguments, for the queue */
 };
 
 struct smtp {
@@ -30,13 +32,17 @@ struct smtp {
 	struct reply refused;		/* by a filter at connect or helo */
 	bool refused_at_connect;
 	bool may_xclient;
-	bool is_submission;
+	bool is_submission, is_lmtp;
 	bool esmtp;
 	bool in_mail;			/* MAIL was taken */
 	bool rcpt_tried;
 	bool in_auth;			/* the next line is SASL's */
 	bool quit;
 	bool delay;			/* answer, then pause */
+	struct smtp_chunks *chunks;	/* BDAT has begun; in `message` */
+	bool is_binary, is_prdr;	/* MAIL said so */
+	struct str mail_kept;		/* its arguments, for the queue */
+	const char *note;		/* MAIL was taken otherwise than asked */
 	struct verdict set_aside;	/* quarantine or discard before DATA */
 	unsigned errors, commands, auth_failures;
 };
@@ -47,7 +53,11 @@ smtp_of(struct session *s)
 	return s->state;
 }
 
-/* smtp.c: can stand in a Received field as a host's name. */
+/* smtp.c: facts.protocol and facts.tls, as things stand. */
+void smtp_set_protocol(struct smtp *k);
+/* Writes it, as answers before the one that a verb returns. */
+void smtp_say(struct smtp *k, const struct reply *r);
+/* Can stand in a Received field as a host's name. */
 bool smtp_is_host_name(struct str s);
 /* The connect hooks, with their answer as the greeting. */
 struct reply smtp_greet(struct smtp *k);
@@ -68,12 +78,38 @@ struct reply smtp_judge(struct smtp *k, struct verdict v);
 struct reply smtp_route(struct smtp *k, struct str address, uint64_t size,
 	struct route_target **targets);
 
+/* May send anywhere: a login, a program of this machine, or one of
+ * smtp.relay_networks. */
+bool smtp_is_trusted(const struct smtp *k);
+
+/* smtp_args.c */
+/* What EHLO says of these extensions, one "\nNAME ..." each. */
+void smtp_offer(const struct smtp *k, struct buf *out);
+struct reply smtp_mail_args(struct smtp *k, struct str rest);
+struct reply smtp_rcpt_args(struct smtp *k, struct str rest, struct str *kept);
+/* Arguments of message and recipient, for the queue. */
+struct str smtp_kept_args(struct smtp *k, struct str of_rcpt);
+
 /* smtp_auth.c */
 struct reply smtp_auth(struct smtp *k, struct str args);
 struct reply smtp_auth_line(struct smtp *k, struct str line);
 
 /* smtp_data.c */
 struct reply smtp_data(struct smtp *k, struct str args);
+/* What stands against a message now; code 0: nothing. Asks the filters. */
+struct reply smtp_may_send(struct smtp *k);
+struct message *smtp_new_message(struct smtp *k);
+/* The message is there; or r says why not. Filters it, commits it, ends the
+ * transaction. Takes m. */
+struct reply smtp_end_message(struct smtp *k, struct message *m,
+	struct reply r);
+/* LMTP, PRDR: each recipient has an answer of its own. */
+bool smtp_answers_each(const struct smtp *k);
+struct reply smtp_body_refusal(struct smtp *k, enum smtp_body fault,
+	const struct err *e);
+
+/* smtp_bdat.c */
+struct reply smtp_bdat(struct smtp *k, struct str args);
 
 /* smtp_life.c: what the ledger remembers of the message (mr_commit.life), in
  * its arena. */

@@ -27,7 +27,7 @@ succeeded(struct smtp *k)
 	memcpy(k->account, k->sasl.account, sizeof k->account);
 	f->auth_login = str_from(k->account);
 	f->auth_mechanism = k->sasl.mechanism;
-	f->protocol = k->session->tls ? "ESMTPSA" : "ESMTPA";
+	smtp_set_protocol(k);
 	session_log_login(k->session, "ok", str_from(k->sasl.account));
 	return REPLY(235, "2.7.0", "Welcome");
 }

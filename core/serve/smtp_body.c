@@ -1,6 +1,6 @@
 /*
- * smtp_body.c - reading DATA. A small machine over large views: whole lines
- * are found by memchr and passed on in one piece.
+ * smtp_body.c - reading DATA and BDAT. Small machines over large views: whole
+ * lines are found by memchr and passed on in one piece.
  *
  * The state is where we stand between views: at the start of a line, inside
  * one, behind a CR whose LF has not come yet, or behind a dot at the start.
@@ -123,4 +123,103 @@ smtp_body_read(struct stream *s, struct message *m, uint64_t most,
 		stream_consume(s, take(&r, view));
 	}
 	return r.fault;
+}
+
+/* ----------------------------------------------------------------- chunks */
+
+void
+smtp_chunks_init(struct smtp_chunks *c, struct message *m, uint64_t most,
+	bool is_binary)
+{
+	*c = (struct smtp_chunks){.m = m, .most = most, .in_header = true,
+		.is_binary = is_binary, .fault = SMTP_BODY_OK};
+}
+
+static bool
+is_strict(const struct smtp_chunks *c)
+{
+	return c->in_header || !c->is_binary;
+}
+
+static void
+blame_chunk(struct smtp_chunks *c, enum smtp_body fault)
+{
+	if (c->fault == SMTP_BODY_OK && is_strict(c))
+		c->fault = fault;
+}
+
+/* One CR, LF or NUL, or a run of other bytes. */
+static void
+check_run(struct smtp_chunks *c, struct str run)
+{
+	char first = run.at[0];
+
+	if (c->behind_cr && first != '\n')
+		blame_chunk(c, SMTP_BODY_BARE);
+	if (first == '\n') {
+		if (!c->behind_cr)
+			blame_chunk(c, SMTP_BODY_BARE);
+		else if (!c->line)
+			c->in_header = false;
+		c->line = 0;
+	} else if (first != '\r') {
+		c->line = 1;
+		if (memchr(run.at, '\0', run.len))
+			blame_chunk(c, SMTP_BODY_NUL);
+	}
+	c->behind_cr = first == '\r';
+}
+
+static void
+check_view(struct smtp_chunks *c, struct str view)
+{
+	size_t n;
+
+	for (; view.len && c->fault == SMTP_BODY_OK && (is_strict(c) ||
+		c->behind_cr); view = str_sub(view, n, view.len)) {
+		n = 1;
+		if (view.at[0] != '\r' && view.at[0] != '\n') {
+			n = str_find(view, '\r');
+			n = str_find(str_sub(view, 0, n), '\n');
+		}
+		check_run(c, str_sub(view, 0, n));
+	}
+}
+
+static void
+keep_view(struct smtp_chunks *c, struct str view)
+{
+	c->length += view.len;
+	if (c->length > c->most && c->fault == SMTP_BODY_OK)
+		c->fault = SMTP_BODY_TOO_LARGE;
+	check_view(c, view);
+	if (c->fault == SMTP_BODY_OK && message_write(c->m, view, &c->e) < 0)
+		c->fault = SMTP_BODY_SPOOL;
+}
+
+bool
+smtp_chunks_read(struct smtp_chunks *c, struct stream *s, uint64_t length)
+{
+	struct str view;
+
+	while (length) {
+		view = stream_peek(s);
+		if (!view.len)
+			return false;
+		if (view.len > length)
+			view.len = (size_t)length;
+		if (c->m && c->fault == SMTP_BODY_OK)
+			keep_view(c, view);
+		length -= view.len;
+		stream_consume(s, view.len);
+	}
+	return true;
+}
+
+enum smtp_body
+smtp_chunks_end(struct smtp_chunks *c)
+{
+	if (c->behind_cr)
+		blame_chunk(c, SMTP_BODY_BARE);
+	return c->fault;
 }

@@ -27,4 +27,24 @@ enum smtp_body {
 enum smtp_body smtp_body_read(struct stream *s, struct message *m,
 	uint64_t most, struct err *e);
 
+/* BDAT (RFC 3030): content by length, in pieces. Dots mean nothing; line
+ * ends are held to the same rules as behind DATA, but in the body of a
+ * message that was declared BINARYMIME. */
+struct smtp_chunks {
+	struct message *m;
+	uint64_t most, length;
+	bool is_binary, in_header, behind_cr;
+	unsigned line;			/* bytes of the line so far, at most 2 */
+	enum smtp_body fault;		/* the first one */
+	struct err e;
+};
+void smtp_chunks_init(struct smtp_chunks *c, struct message *m,
+	uint64_t most, bool is_binary);
+/* Reads exactly that many bytes, whatever they are. m NULL: to no end. false:
+ * the client is gone. */
+bool smtp_chunks_read(struct smtp_chunks *c, struct stream *s,
+	uint64_t length);
+/* Nothing follows. */
+enum smtp_body smtp_chunks_end(struct smtp_chunks *c);
+
 #endif

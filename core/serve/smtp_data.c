@@ -1,5 +1,6 @@
 /*
  * smtp_data.c - DATA to 250: read, clean, stamp, filter, route again, store.
+ * BDAT (smtp_bdat.c) joins behind `receive`.
  *
  * Order of the stations of a message, top to bottom:
  *	receive     the bytes, strictly delimited
@@ -21,8 +22,8 @@
 
 /* --------------------------------------------------------------- receive */
 
-static struct reply
-body_refusal(struct smtp *k, enum smtp_body fault, const struct err *e)
+struct reply
+smtp_body_refusal(struct smtp *k, enum smtp_body fault, const struct err *e)
 {
 	switch (fault) {
 	case SMTP_BODY_OK:
@@ -66,7 +67,7 @@ receive(struct smtp *k, struct message *m)
 	stream_limit(s, l->command_timeout, 0);
 	if (got == SMTP_BODY_OK && message_seal(m, &e) < 0)
 		got = SMTP_BODY_SPOOL;
-	return body_refusal(k, got, &e);
+	return smtp_body_refusal(k, got, &e);
 }
 
 /* ------------------------------------------------------ clean, complete */
@@ -197,7 +198,8 @@ route_added(struct smtp *k, struct submit_rcpt *out, size_t *n)
 			targets = k->rcpt[i].targets;
 		}
 		out[(*n)++] = (struct submit_rcpt){.address = r->address,
-			.targets = targets};
+			.targets = targets, .dsn = smtp_kept_args(k,
+			r->added ? STR("") : k->rcpt[i].kept)};
 	}
 	return (struct reply){0};
 }
@@ -340,8 +342,47 @@ store_refusal(struct smtp *k, const struct err *e)
 	return REPLY(451, "4.3.0", "The message cannot be stored now");
 }
 
+/* One commit, for those recipients. */
 static struct reply
-submit(struct smtp *k, struct message *m)
+commit(struct smtp *k, struct message *m, const struct submit *s)
+{
+	struct err e = {0};
+
+	if (submit_message(s, m, &k->house->store, &k->message, &e) < 0)
+		return store_refusal(k, &e);
+	log_message(k, m, s->n_rcpt, s->discarded_by ? "discarded" :
+		s->held_by ? "held" : "accepted", k->set_aside.by ?
+		k->set_aside.by : "");
+	return reply_printf(&k->session->command, 250, "2.0.0",
+		"Ok: queued as %s", k->facts.queue_id);
+}
+
+/* A full mailbox refuses the message for all, unless each recipient is
+ * answered for: then each is tried by itself, under an id of its own. */
+static struct reply
+commit_each(struct smtp *k, struct message *m, struct submit *s,
+	struct reply *each)
+{
+	const struct submit_rcpt *rcpt = s->rcpt;
+	struct reply r = commit(k, m, s), taken = r;
+	size_t i, n = s->n_rcpt;
+
+	for (i = 0; i < n; i++)
+		each[i] = r;
+	if (n < 2 || r.code != 452)
+		return r;
+	for (i = 0, s->n_rcpt = 1; i < n; i++) {
+		s->rcpt = &rcpt[i];
+		envelope_id(k->facts.queue_id);
+		each[i] = commit(k, m, s);
+		if (each[i].code == 250)
+			taken = each[i];
+	}
+	return taken;
+}
+
+static struct reply
+submit(struct smtp *k, struct message *m, struct reply **each)
 {
 	struct submit_rcpt *rcpt = arena_alloc(&k->message,
 		(k->envelope.n_rcpt + 1) * sizeof *rcpt);
@@ -351,7 +392,6 @@ submit(struct smtp *k, struct message *m)
 		.trace = k->facts.queue_id,
 		.sender = k->envelope.sender, .rcpt = rcpt,
 		.now_ms = clock_wall(), .lifetime_ms = k->house->queue_lifetime};
-	struct err e = {0};
 	struct reply r;
 
 	r = route_added(k, rcpt, &s.n_rcpt);
@@ -373,16 +413,14 @@ submit(struct smtp *k, struct message *m)
 	stamp_results(k, m);
 	stamp_delivered_to(m, rcpt, s.n_rcpt);
 	stamp_return_path(k, m, rcpt, s.n_rcpt);
-	if (submit_message(&s, m, &k->house->store, &k->message, &e) < 0)
-		return store_refusal(k, &e);
-	log_message(k, m, s.n_rcpt, s.discarded_by ? "discarded" :
-		s.held_by ? "held" : "accepted", aside->by ? aside->by : "");
-	return reply_printf(&k->session->command, 250, "2.0.0",
-		"Ok: queued as %s", k->facts.queue_id);
+	if (!smtp_answers_each(k))
+		return commit(k, m, &s);
+	*each = arena_alloc(&k->message, (s.n_rcpt + 1) * sizeof **each);
+	return commit_each(k, m, &s, *each);
 }
 
 static struct reply
-finish(struct smtp *k, struct message *m)
+finish(struct smtp *k, struct message *m, struct reply **each)
 {
 	struct reply r = clean(k, m);
 
@@ -392,7 +430,81 @@ finish(struct smtp *k, struct message *m)
 	k->facts.message = m;
 	r = smtp_judge(k, hooks_message(k->hooks));
 	k->facts.message = NULL;
-	return r.code ? r : submit(k, m);
+	return r.code ? r : submit(k, m, each);
+}
+
+/* ---------------------------------------------------------------- answers */
+
+bool
+smtp_answers_each(const struct smtp *k)
+{
+	return k->is_lmtp || (k->is_prdr && k->envelope.n_rcpt > 1);
+}
+
+/* LMTP (RFC 2033 4.2): one answer for each recipient that was taken, and no
+ * other; PRDR: those between 353 and the one for all. each is in the order
+ * of the recipients that remain; for others r speaks. */
+static struct reply
+answer_each(struct smtp *k, struct reply r, const struct reply *each)
+{
+	struct reply one = {0}, none = {0};
+	size_t i, kept = 0;
+
+	if (!k->is_lmtp) {
+		one = REPLY(353, "", "An answer for each recipient follows");
+		smtp_say(k, &one);
+	}
+	one.code = 0;
+	for (i = 0; i < k->envelope.n_rcpt; i++) {
+		const struct envelope_rcpt *to = &k->envelope.rcpt[i];
+		const struct reply *own = to->removed || !each ? &none :
+			&each[kept++];
+
+		if (to->added)
+			continue;
+		smtp_say(k, &one);	/* the one before */
+		one = own->code ? *own : r;
+	}
+	if (k->is_lmtp)
+		return one;
+	smtp_say(k, &one);
+	return r;
+}
+
+struct reply
+smtp_end_message(struct smtp *k, struct message *m, struct reply r)
+{
+	struct reply *each = NULL;
+
+	if (!r.code && !k->quit)
+		r = finish(k, m, &each);
+	if (r.code && r.code != 250)
+		log_message(k, m, envelope_count(&k->envelope), "refused",
+			arena_cstr(&k->message, r.text));
+	message_free(m);
+	if (r.code && smtp_answers_each(k))
+		r = answer_each(k, r, each);
+	/* Its text may live in the message's arena, which ends here. */
+	r.text = arena_str(&k->session->command, r.text);
+	smtp_reset(k);
+	return r;
+}
+
+struct reply
+smtp_may_send(struct smtp *k)
+{
+	if (!envelope_count(&k->envelope))
+		return k->rcpt_tried ?
+			REPLY(554, "5.5.1", "No valid recipients") :
+			REPLY(503, "5.5.1", "Say RCPT first");
+	return smtp_judge(k, hooks_data(k->hooks));
+}
+
+struct message *
+smtp_new_message(struct smtp *k)
+{
+	return message_new(&k->message, arena_printf(&k->message, "%s/tmp",
+		k->house->data), (size_t)k->house->limits->memory_message);
 }
 
 struct reply
@@ -402,25 +514,16 @@ smtp_data(struct smtp *k, struct str args)
 	struct reply r;
 
 	(void)args;
-	if (!envelope_count(&k->envelope))
-		return k->rcpt_tried ?
-			REPLY(554, "5.5.1", "No valid recipients") :
-			REPLY(503, "5.5.1", "Say RCPT first");
-	r = smtp_judge(k, hooks_data(k->hooks));
-	if (r.code)
-		goto out;
-	m = message_new(&k->message, arena_printf(&k->message, "%s/tmp",
-		k->house->data), (size_t)k->house->limits->memory_message);
-	r = receive(k, m);
-	if (!r.code && !k->quit)
-		r = finish(k, m);
-	if (r.code && r.code != 250)
-		log_message(k, m, envelope_count(&k->envelope), "refused",
-			arena_cstr(&k->message, r.text));
-	message_free(m);
-out:
-	/* Its text may live in the message's arena, which ends here. */
-	r.text = arena_str(&k->session->command, r.text);
-	smtp_reset(k);
-	return r;
+	/* RFC 3030 section 3 */
+	r = k->is_binary ? REPLY(503, "5.5.1",
+		"BODY=BINARYMIME is sent by BDAT") : smtp_may_send(k);
+	if (r.code) {
+		r.text = arena_str(&k->session->command, r.text);
+		/* Out of turn: the transaction stands, for what is missing. */
+		if (!k->is_binary && envelope_count(&k->envelope))
+			smtp_reset(k);
+		return r;
+	}
+	m = smtp_new_message(k);
+	return smtp_end_message(k, m, receive(k, m));
 }

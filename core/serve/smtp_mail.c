@@ -1,20 +1,25 @@
 /*
- * smtp_mail.c - MAIL and RCPT (RFC 5321 4.1.1.2, 4.1.1.3) with their
- * parameters, and the rules of who may send where.
+ * smtp_mail.c - MAIL and RCPT (RFC 5321 4.1.1.2, 4.1.1.3), and the rules of
+ * who may send where. Their arguments are read in smtp_args.c.
  *
  * No open relay: a recipient elsewhere is taken only from a login, from
- * smtp.relay_networks, or for a domain whose [route.NAME] says so. The address is split at its last '@' and nothing in
- * the local part ('%', '!', a quoted '@') is ever interpreted as a route.
+ * smtp.relay_networks, or for a domain whose [route.NAME] says so. The
+ * address is split at its last '@' and nothing in the local part ('%', '!', a quoted '@') is ever interpreted as a route.
  */
 #include "mail/addr.h"
 #include "serve/smtp.h"
-
-#define PARAMS_MOST 20
 
 void
 smtp_reset(struct smtp *k)
 {
 	hooks_reset(k->hooks);
+	if (k->chunks)
+		message_free(k->chunks->m);
+	k->chunks = NULL;
+	if (k->in_mail && k->envelope.utf8) {
+		k->in_mail = false;
+		smtp_set_protocol(k);
+	}
 	k->in_mail = k->rcpt_tried = false;
 	k->facts.envelope = NULL;
 	k->facts.queue_id[0] = '\0';
@@ -38,84 +43,6 @@ smtp_judge(struct smtp *k, struct verdict v)
 }
 
 /* ------------------------------------------------------------------ MAIL */
-
-static struct reply
-param_size(struct smtp *k, struct str value)
-{
-	uint64_t n;
-
-	if (!str_u64(value, INT64_MAX, &n))
-		return REPLY(501, "5.5.4", "SIZE must be a number");
-	if (n > (uint64_t)k->house->limits->message_size)
-		return reply_printf(&k->session->command, 552, "5.3.4",
-			"Message is larger than %lld bytes, the limit here",
-			(long long)k->house->limits->message_size);
-	k->envelope.declared_size = n;
-	return (struct reply){0};
-}
-
-static struct reply
-param_body(struct smtp *k, struct str value)
-{
-	if (!str_iis(value, "7BIT") && !str_iis(value, "8BITMIME"))
-		return REPLY(501, "5.5.4", "BODY must be 7BIT or 8BITMIME");
-	k->envelope.body_8bit = str_iis(value, "8BITMIME");
-	return (struct reply){0};
-}
-
-/* RFC 4954 section 5: taken, and not trusted further than to be noted. */
-static struct reply
-param_auth(struct smtp *k, struct str value)
-{
-	(void)k;
-	return value.len && value.len <= 500 ? (struct reply){0} :
-		REPLY(501, "5.5.4", "AUTH needs a value");
-}
-
-static const struct {
-	const char *name;
-	struct reply (*run)(struct smtp *k, struct str value);
-} mail_params[] = {
-	{"SIZE", param_size}, {"BODY", param_body}, {"AUTH", param_auth},
-};
-
-static struct reply
-mail_param(struct smtp *k, struct str name, struct str value, unsigned *seen)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof mail_params / sizeof *mail_params; i++) {
-		if (!str_iis(name, mail_params[i].name))
-			continue;
-		if (*seen & 1u << i)
-			return REPLY(501, "5.5.4", "Parameter given twice");
-		*seen |= 1u << i;
-		return mail_params[i].run(k, value);
-	}
-	return reply_printf(&k->session->command, 555, "5.5.4",
-		"Parameter %.*s is not known here",
-		(int)(name.len > 40 ? 40 : name.len), name.at);
-}
-
-static struct reply
-take_mail_params(struct smtp *k, struct str rest)
-{
-	struct str word, value, name;
-	unsigned seen = 0;
-	struct reply r;
-	int n = 0;
-
-	while ((word = str_word(&rest)).len) {
-		value = word;
-		name = str_cut(&value, '=');
-		if (!k->esmtp || n++ == PARAMS_MOST)
-			return REPLY(555, "5.5.4", "Parameters not taken");
-		r = mail_param(k, name, value, &seen);
-		if (r.code)
-			return r;
-	}
-	return (struct reply){0};
-}
 
 /* May this login use this sender? */
 static struct reply
@@ -145,7 +72,9 @@ begin_mail(struct smtp *k, struct addr *from, struct str rest)
 	k->envelope.sender = arena_str(&k->message, from->full);
 	k->envelope.sender_args = arena_str(&k->message,
 		str_trim_blank(rest));
-	r = take_mail_params(k, rest);
+	r = smtp_mail_args(k, rest);
+	if (!r.code && from->is_utf8 && !k->envelope.utf8)
+		r = REPLY(553, "5.6.7", "SMTPUTF8 is needed for this sender");
 	if (r.code)
 		return r;
 	r = check_owner(k, from->full);
@@ -173,9 +102,6 @@ smtp_mail(struct smtp *k, struct str args)
 	args = str_trim_blank(str_sub(args, 5, args.len));
 	if (!addr_parse_path(args, true, false, &from, &rest))
 		return REPLY(501, "5.1.7", "Bad sender address");
-	if (from.is_utf8)
-		return REPLY(553, "5.6.7", "Internationalised addresses are "
-			"not taken here");
 	r = begin_mail(k, &from, rest);
 	if (r.code) {
 		/* Its text may live in the message's arena. */
@@ -185,17 +111,25 @@ smtp_mail(struct smtp *k, struct str args)
 	}
 	k->in_mail = true;
 	k->commands = 0;
-	return REPLY(250, "2.1.0", "Ok");
+	if (k->envelope.utf8)
+		smtp_set_protocol(k);
+	return k->note ? REPLY(250, "2.3.6", "Ok, with the usual priority") :
+		REPLY(250, "2.1.0", "Ok");
 }
 
 /* ------------------------------------------------------------------ RCPT */
 
+bool
+smtp_is_trusted(const struct smtp *k)
+{
+	return *k->account || k->session->listener->is_local ||
+		sock_in_nets(&k->session->peer, &k->house->relay);
+}
+
 static bool
 may_relay(const struct smtp *k, struct str address)
 {
-	return *k->account || k->session->listener->is_local ||
-		sock_in_nets(&k->session->peer, &k->house->relay) ||
-		nexthop_accepts(k->house->routes, address);
+	return smtp_is_trusted(k) || nexthop_accepts(k->house->routes, address);
 }
 
 struct reply
@@ -228,26 +162,27 @@ smtp_route(struct smtp *k, struct str address, uint64_t size,
 	}
 }
 
-/* DSN parameters are not offered (RFC 3461 4): any parameter is refused. */
 static struct reply
 check_rcpt(struct smtp *k, struct addr *to, struct str rest,
-	struct route_target **targets)
+	struct smtp_rcpt *out)
 {
-	if (str_trim_blank(rest).len)
-		return REPLY(555, "5.5.4", "Parameters of RCPT are not known "
-			"here");
-	if (to->is_utf8)
-		return REPLY(553, "5.6.7", "Internationalised addresses are "
-			"not taken here");
+	struct reply r = smtp_rcpt_args(k, rest, &out->kept);
+
+	if (r.code)
+		return r;
+	if (to->is_utf8 && !k->envelope.utf8)
+		return REPLY(553, "5.6.7", "SMTPUTF8 is needed for this "
+			"recipient");
 	if (envelope_count(&k->envelope) >=
 		(size_t)k->house->limits->recipients)
 		return REPLY(452, "4.5.3", "Too many recipients; send the "
 			"rest in another message");
-	return smtp_route(k, to->full, k->envelope.declared_size, targets);
+	return smtp_route(k, to->full, k->envelope.declared_size,
+		&out->targets);
 }
 
 static void
-keep_rcpt(struct smtp *k, size_t index, struct route_target *targets)
+keep_rcpt(struct smtp *k, size_t index, struct smtp_rcpt one)
 {
 	struct smtp_rcpt *old = k->rcpt;
 
@@ -259,7 +194,7 @@ keep_rcpt(struct smtp *k, size_t index, struct route_target *targets)
 			memcpy(k->rcpt, old, k->rcpt_room * sizeof *old);
 		k->rcpt_room = room;
 	}
-	k->rcpt[index].targets = targets;
+	k->rcpt[index] = one;
 }
 
 /* Filters hear of each recipient, those that are refused included. */
@@ -279,7 +214,7 @@ ask_filters(struct smtp *k, size_t index, const struct reply *refused,
 struct reply
 smtp_rcpt(struct smtp *k, struct str args)
 {
-	struct route_target *targets = NULL;
+	struct smtp_rcpt one = {.targets = NULL};
 	struct addr to;
 	struct str rest, full;
 	struct reply r;
@@ -296,13 +231,13 @@ smtp_rcpt(struct smtp *k, struct str args)
 		full = str_from(arena_printf(&k->message, "postmaster@%s",
 			k->house->hostname));
 	to.full = full;
-	r = check_rcpt(k, &to, rest, &targets);
+	r = check_rcpt(k, &to, rest, &one);
 	i = envelope_add(&k->envelope, full, str_trim_blank(rest));
-	r = ask_filters(k, i, &r, targets);
+	r = ask_filters(k, i, &r, one.targets);
 	if (r.code) {
 		k->envelope.n_rcpt--;
 		return r;
 	}
-	keep_rcpt(k, i, targets);
+	keep_rcpt(k, i, one);
 	return REPLY(250, "2.1.5", "Ok");
 }

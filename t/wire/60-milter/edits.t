@@ -214,6 +214,8 @@ def read_message(message):
     for field in fields:
         if field.startswith(b"Return-Path: "):
             sender = field[14:-1].decode()
+        elif field.startswith(b"Delivered-To: "):
+            pass
         elif field.startswith(b"Received: from"):
             headers.append("<own Received>")
         else:
