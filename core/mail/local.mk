@@ -6,6 +6,7 @@ libcore_a_SOURCES += core/mail/reply.c core/mail/reply.h \
 	core/mail/decode.c core/mail/decode.h \
 	core/mail/envelope.c core/mail/envelope.h \
 	core/mail/esmtp_args.c core/mail/esmtp_args.h \
+	core/mail/narrow.c core/mail/narrow.h \
 	core/mail/spool.c core/mail/spool.h \
 	core/mail/srs.c core/mail/srs.h \
 	core/mail/message.c core/mail/message_body.c \
@@ -50,5 +51,8 @@ t_unit_mail_mime_LDADD = $(TEST_LIBS)
 EXTRA_PROGRAMS += t/unit/mail/mimedump
 t_unit_mail_mimedump_SOURCES = t/unit/mail/mimedump.c
 t_unit_mail_mimedump_LDADD = $(CORE_LIBS)
-check-programs: t/unit/mail/mimedump
+check-programs: t/unit/mail/mimedump t/unit/mail/narrowdump
+EXTRA_PROGRAMS += t/unit/mail/narrowdump
+t_unit_mail_narrowdump_SOURCES = t/unit/mail/narrowdump.c
+t_unit_mail_narrowdump_LDADD = $(CORE_LIBS)
 EXTRA_DIST += t/unit/mail/mime.t t/lib/unit.h

@@ -39,11 +39,18 @@ struct client_talk {
 	struct client_timeouts timeout;
 	int64_t deadline;		/* of the whole call, clock_mono */
 	struct str sender;
+	struct str args;		/* of MAIL (mail/esmtp_args.h) */
 	const struct str *rcpt;
+	const struct str *rcpt_args;	/* of RCPT, one each; NULL: none */
 	size_t n_rcpt;
+	int64_t created_ms;		/* wall clock; BY counts from there */
 	uint64_t length;
 	/* Reads the message; 0 at the end, -1: give up (4xx). */
 	int64_t (*read)(void *arg, uint64_t offset, void *out, size_t len);
+	/* From now on read gives the message as it is, or in 7 bits for a
+	 * server that takes no more; *length is set. -1: that cannot be made.
+	 * NULL: it is always given as it is. */
+	int (*narrow)(void *arg, bool is_narrow, uint64_t *length);
 	void *arg;
 };
 
@@ -55,6 +62,7 @@ struct client_result {
 	bool tls_failed;		/* handshake: try without, if allowed */
 	bool began;			/* DATA was said: never say it twice */
 	bool lost;			/* the connection did not last */
+	bool dsn_taken;			/* it reports by itself (RFC 3461) */
 	struct reply *rcpt;		/* one each: 250 when delivered */
 };
 

@@ -181,7 +181,7 @@ conns_take(struct conns *c, const char *key, const struct client_talk *t)
 static bool
 is_worn(const struct conns *c, const struct conn *conn)
 {
-	return conn->uses >= c->settings.uses ||
+	return !c->settings.idle || conn->uses >= c->settings.uses ||
 		conn->idle_since - conn->opened > AGE_MS ||
 		c->n >= c->settings.most;
 }

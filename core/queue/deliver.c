@@ -6,14 +6,19 @@
 #include "queue/deliver.h"
 
 #include <assert.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "mail/addr.h"
+#include "mail/narrow.h"
 #include "plug/route.h"
 #include "plug/transport.h"
 #include "queue/client.h"
 #include "queue/hosts.h"
+#include "queue/place.h"
 
 #define DNS_MS 30000
 #define HOSTS_MOST 10	/* addresses tried in one attempt */
@@ -21,6 +26,12 @@
 struct body {
 	const struct store *store;
 	void *handle;
+	const char *data;	/* our folder, for what is converted */
+	int64_t message_id;
+	uint64_t length;
+	int narrow_fd;		/* in 7 bits, once that was needed; -1 */
+	uint64_t narrow_length;
+	bool is_narrow;		/* that is what is read now */
 };
 
 /* The attempt that runs. */
@@ -38,8 +49,65 @@ read_body(void *arg, uint64_t offset, void *out, size_t len)
 {
 	struct body *b = arg;
 	struct mr_error me;
+	ssize_t n;
 
+	if (b->is_narrow) {
+		n = pread(b->narrow_fd, out, len, (off_t)offset);
+		return n;
+	}
 	return b->store->op->body_read(b->handle, offset, out, len, &me);
+}
+
+/* Makes the 7-bit form. Rare: the message is copied out of the store, and
+ * mapped, so that its size costs no memory. */
+static int
+convert(struct body *b, struct err *e)
+{
+	char folder[4096];
+	struct str text;
+	void *map;
+	int fd = place_copy_body(b->store, b->data, b->message_id, e), code;
+
+	if (fd < 0)
+		return -1;
+	map = mmap(NULL, (size_t)b->length + 1, PROT_READ, MAP_PRIVATE, fd, 0);
+	close(fd);
+	if (map == MAP_FAILED)
+		return err_sys(e, "mmap");
+	text = str_of(map, (size_t)b->length);
+	snprintf(folder, sizeof folder, "%s/tmp", b->data);
+	b->narrow_length = b->length;
+	code = narrow_need(text) == NARROW_NOTHING ? 0 : 1;
+	if (code && (b->narrow_fd = file_temp(folder, e)) < 0)
+		code = -1;
+	if (code > 0)
+		code = narrow_write(text, b->narrow_fd, &b->narrow_length, e);
+	munmap(map, (size_t)b->length + 1);
+	return code;
+}
+
+static int
+narrow_body(void *arg, bool is_narrow, uint64_t *length)
+{
+	struct body *b = arg;
+	struct err e = {0};
+
+	b->is_narrow = false;
+	*length = b->length;
+	if (!is_narrow)
+		return 0;
+	if (!b->narrow_length && convert(b, &e) < 0) {
+		log_error("deliver.convert", LOG_S("error", e.text));
+		b->narrow_length = 0;
+		if (b->narrow_fd >= 0)
+			close(b->narrow_fd);
+		b->narrow_fd = -1;
+		return -1;
+	}
+	/* It was in 7 bits already: there is no other form. */
+	b->is_narrow = b->narrow_fd >= 0;
+	*length = b->narrow_length;
+	return 0;
 }
 
 static void
@@ -130,9 +198,25 @@ context_for(const struct attempt *t, const struct nexthop *way)
 	return own ? own : t->tools->verified;
 }
 
+/* The recipients that still lack a last word. */
+struct recipients {
+	struct str *rcpt, *args;
+	size_t *which;		/* in the group */
+	size_t n;
+};
+
+static struct recipients
+make_recipients(struct group *g)
+{
+	return (struct recipients){
+		.rcpt = arena_alloc(&g->arena, g->n * sizeof(struct str)),
+		.args = arena_alloc(&g->arena, g->n * sizeof(struct str)),
+		.which = arena_alloc(&g->arena, g->n * sizeof(size_t))};
+}
+
 /* What does not depend on the host. */
 static struct client_talk
-make_talk(const struct attempt *t, struct str *rcpt)
+make_talk(const struct attempt *t, struct recipients *r)
 {
 	const struct nexthop *way = way_of(t);
 	const struct group *g = t->g;
@@ -143,8 +227,10 @@ make_talk(const struct attempt *t, struct str *rcpt)
 		.login = way ? way->login : "",
 		.password = way ? way->password : "",
 		.timeout = patience(t->h->settings), .sender = g->sender,
-		.rcpt = rcpt, .length = g->length, .deadline = g->deadline,
-		.read = read_body, .arg = (void *)&t->body};
+		.args = g->item[0].args, .created_ms = g->created_ms,
+		.rcpt = r->rcpt, .rcpt_args = r->args, .length = g->length, .deadline = g->deadline,
+		.read = read_body, .narrow = narrow_body,
+		.arg = (void *)&t->body};
 }
 
 /* Our address of the host's family; false: none is set. */
@@ -166,35 +252,63 @@ source_for(const struct attempt *t, const struct host *host,
 
 /* ------------------------------------------------------------- the talks */
 
-/* The recipients that still lack a last word. */
-static size_t
-pick_open(struct group *g, struct str *rcpt, size_t *which)
+static void
+pick_open(struct group *g, struct recipients *r)
 {
-	size_t i, n = 0;
+	size_t i;
 
-	for (i = 0; i < g->n; i++) {
+	for (i = r->n = 0; i < g->n; i++) {
 		int kind = g->item[i].reply.code / 100;
 
 		if (g->item[i].local || kind == 2 || kind == 5)
 			continue;
-		rcpt[n] = g->item[i].rcpt;
-		which[n++] = i;
+		r->rcpt[r->n] = g->item[i].rcpt;
+		r->args[r->n] = g->item[i].args;
+		r->which[r->n++] = i;
 	}
-	return n;
 }
 
 static void
-keep_results(struct group *g, const size_t *which, size_t n,
+keep_results(struct group *g, const struct recipients *to,
 	const struct client_result *r, const char *host)
 {
 	size_t i;
 
-	for (i = 0; i < n; i++) {
-		struct delivery *d = &g->item[which[i]];
+	for (i = 0; i < to->n; i++) {
+		struct delivery *d = &g->item[to->which[i]];
 
 		d->reply = r->whole.code ? r->whole : r->rcpt[i];
 		d->remote = r->connected ? host : NULL;
+		d->dsn_taken = r->dsn_taken;
 	}
+}
+
+/* RFC 5321 4.5.3.1.10: too many at once, and some were taken: the others go
+ * in another transaction now. */
+static bool
+wants_another(const struct recipients *to, const struct client_result *r)
+{
+	size_t i, taken = 0, left = 0;
+
+	for (i = 0; i < to->n && !r->whole.code; i++) {
+		taken += r->rcpt[i].code == 250;
+		left += r->rcpt[i].code == 452;
+	}
+	return taken && left && !r->lost;
+}
+
+static void
+send_over(struct attempt *t, struct client *client, struct client_talk *talk,
+	struct recipients *to, struct client_result *r)
+{
+	do {
+		pick_open(t->g, to);
+		talk->n_rcpt = to->n;
+		client_send(client, talk, &t->g->arena, r);
+		if (!r->began && (r->lost || r->whole.code / 100 == 4))
+			return;		/* the caller's matter */
+		keep_results(t->g, to, r, talk->host->name);
+	} while (wants_another(to, r));
 }
 
 /* One that serves nobody now speaks for the destination; what is said of a
@@ -221,9 +335,8 @@ static bool
 try_open(struct attempt *t)
 {
 	struct group *g = t->g;
-	struct str *rcpt = arena_alloc(&g->arena, g->n * sizeof *rcpt);
-	size_t *which = arena_alloc(&g->arena, g->n * sizeof *which);
-	struct client_talk talk = make_talk(t, rcpt);
+	struct recipients to = make_recipients(g);
+	struct client_talk talk = make_talk(t, &to);
 	struct client_result r;
 	struct conn *conn;
 	struct host *host;
@@ -233,14 +346,12 @@ try_open(struct attempt *t)
 			sizeof *host);
 		host->name = arena_cstr(&g->arena, str_from(host->name));
 		talk.host = host;
-		talk.n_rcpt = pick_open(g, rcpt, which);
-		client_send(conn->client, &talk, &g->arena, &r);
+		send_over(t, conn->client, &talk, &to, &r);
 		if (!r.began && (r.lost || r.whole.code / 100 == 4)) {
 			conn_close(conn, 0);
 			continue;
 		}
 		judge(t, &r, true);
-		keep_results(g, which, talk.n_rcpt, &r, host->name);
 		keep_conn(g, conn);
 		t->done = host;
 		return true;
@@ -251,14 +362,15 @@ try_open(struct attempt *t)
 /* `asked` are the terms under which it is kept: after a failed handshake it
  * was not made on them. */
 static bool
-open_and_send(struct attempt *t, const struct client_talk *talk,
-	const struct client_talk *asked, struct client_result *r)
+open_and_send(struct attempt *t, struct client_talk *talk,
+	const struct client_talk *asked, struct recipients *to,
+	struct client_result *r)
 {
 	struct client *client = client_open(talk, &t->g->arena, r);
 
 	if (!client)
 		return false;
-	client_send(client, talk, &t->g->arena, r);
+	send_over(t, client, talk, to, r);
 	keep_conn(t->g, conn_new(t->g->to->key, asked, client));
 	return true;
 }
@@ -269,29 +381,30 @@ static void
 try_host(struct attempt *t, const struct host *host)
 {
 	struct group *g = t->g;
-	struct str *rcpt = arena_alloc(&g->arena, g->n * sizeof *rcpt);
-	size_t *which = arena_alloc(&g->arena, g->n * sizeof *which);
-	struct client_talk talk = make_talk(t, rcpt), asked = talk;
+	struct recipients to = make_recipients(g);
+	struct client_talk talk = make_talk(t, &to), asked = talk;
 	struct client_result r;
 	struct sock_addr source;
 	bool opened;
 
 	talk.host = host;
-	talk.n_rcpt = pick_open(g, rcpt, which);
-	if (talk.n_rcpt == 0)
+	pick_open(g, &to);
+	talk.n_rcpt = to.n;
+	if (to.n == 0)
 		return;
 	if (source_for(t, host, &source))
 		talk.source = &source;
-	opened = open_and_send(t, &talk, &asked, &r);
+	opened = open_and_send(t, &talk, &asked, &to, &r);
 	if (r.tls_failed) {
 		log_info("deliver.tls", LOG_S("message", g->trace),
 			LOG_S("host", host->name),
 			LOG_STR("error", r.whole.text));
 		talk.tls = CLIENT_TLS_NONE;
-		opened = open_and_send(t, &talk, &asked, &r);
+		opened = open_and_send(t, &talk, &asked, &to, &r);
 	}
 	judge(t, &r, opened);
-	keep_results(g, which, talk.n_rcpt, &r, host->name);
+	if (!r.began)
+		keep_results(g, &to, &r, host->name);
 }
 
 static bool
@@ -353,21 +466,22 @@ try_transport(struct attempt *t)
 	struct group *g = t->g;
 	const struct plugin *p = plugins_find(t->h->plugins,
 		g->hop->transport);
-	struct str *rcpt = arena_alloc(&g->arena, g->n * sizeof *rcpt);
-	size_t *which = arena_alloc(&g->arena, g->n * sizeof *which), i;
+	struct recipients to = make_recipients(g);
+	size_t i;
 	struct reply *reply = arena_alloc(&g->arena, g->n * sizeof *reply);
 	struct transport_job job = {.message = g->trace,
-		.route = g->hop->name, .sender = g->sender, .rcpt = rcpt,
+		.route = g->hop->name, .sender = g->sender, .rcpt = to.rcpt,
 		.length = g->length, .arrived_ms = g->created_ms,
 		.deadline = g->deadline, .read = read_body, .arg = &t->body};
 
 	assert(p);	/* config_check_transports */
-	job.n_rcpt = pick_open(g, rcpt, which);
+	pick_open(g, &to);
+	job.n_rcpt = to.n;
 	transport_run(p, &job, &g->arena, reply);
 	t->outcome = OUTCOME_BAD;
 	for (i = 0; i < job.n_rcpt; i++) {
-		g->item[which[i]].reply = reply[i];
-		g->item[which[i]].remote = g->hop->transport;
+		g->item[to.which[i]].reply = reply[i];
+		g->item[to.which[i]].remote = g->hop->transport;
 		if (outcome_of(&reply[i]) == OUTCOME_GOOD)
 			t->outcome = OUTCOME_GOOD;
 	}
@@ -379,8 +493,8 @@ deliver_group(const struct queue_house *h, const struct deliver_tools *tools,
 {
 	struct mr_error me = {{0}};
 	struct attempt t = {.h = h, .tools = tools, .g = g,
-		.body.store = &h->store};
-	uint64_t length;
+		.body = {.store = &h->store, .data = h->data,
+			.message_id = g->message_id, .narrow_fd = -1}};
 
 	g->deadline = clock_mono() + DELIVER_MOST_MS;
 	set_all(g, REPLY(451, "4.4.1", "no host could be reached"), NULL);
@@ -388,7 +502,7 @@ deliver_group(const struct queue_house *h, const struct deliver_tools *tools,
 	if (is_settled(g))
 		return OUTCOME_NONE;
 	if (h->store.op->body_open(h->store.self, g->message_id,
-		&t.body.handle, &length, &me) != MR_STORE_OK) {
+		&t.body.handle, &t.body.length, &me) != MR_STORE_OK) {
 		set_all(g, reply_printf(&g->arena, 451, "4.3.0",
 			"the message cannot be read: %s", me.text), NULL);
 		return OUTCOME_NONE;
@@ -398,5 +512,7 @@ deliver_group(const struct queue_house *h, const struct deliver_tools *tools,
 	else if (!try_open(&t) || !is_settled(g))
 		try_hosts(&t);
 	h->store.op->body_close(t.body.handle);
+	if (t.body.narrow_fd >= 0)
+		close(t.body.narrow_fd);
 	return t.outcome;
 }

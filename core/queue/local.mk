@@ -1,6 +1,7 @@
 # core/queue: sources and unit tests of this room
 libcore_a_SOURCES += \
-	core/queue/client.c core/queue/client.h \
+	core/queue/client.c core/queue/client.h core/queue/client_parts.h \
+	core/queue/client_send.c \
 	core/queue/conns.c core/queue/conns.h \
 	core/queue/deliver.c core/queue/deliver.h \
 	core/queue/destination.c core/queue/destination.h \

@@ -60,7 +60,7 @@ const struct mr_setting queue_settings_table[] = {
 		"Deliveries a minute to one domain. 0: no limit."},
 	{"connection_idle", MR_DURATION, 0, AT(connection_idle), "\"2s\"", 0,
 		300000, NULL, "How long a connection is kept open for the "
-		"next message."},
+		"next message. 0: not at all."},
 	{"connection_uses", MR_INT, 0, AT(connection_uses), "100", 1, 100000,
 		NULL, "Messages over one connection."},
 	{"source", MR_LIST, 0, AT(source), "[]", 0, 0, NULL,

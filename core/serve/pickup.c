@@ -64,14 +64,24 @@ static struct client_talk
 terms(struct parcel *c, const struct host *self, const char *name)
 {
 	const struct drop *d = &c->drop;
+	struct str *each = NULL, notify;
+	size_t i;
 
+	if (d->notify.len) {
+		notify = str_from(arena_printf(&c->arena, "NOTIFY=%.*s",
+			STR_ARGS(d->notify)));
+		each = arena_alloc(&c->arena, d->n_rcpt * sizeof *each);
+		for (i = 0; i < d->n_rcpt; i++)
+			each[i] = notify;
+	}
 	return (struct client_talk){.host = self, .hostname = name,
 		.tls = CLIENT_TLS_NONE, .login = "", .password = "",
 		.timeout = {.greeting = ANSWER_MS, .helo = ANSWER_MS,
 			.mail = ANSWER_MS, .rcpt = ANSWER_MS,
 			.data = ANSWER_MS, .block = ANSWER_MS,
 			.dot = ANSWER_MS},
-		.deadline = clock_mono() + ANSWER_MS, .sender = d->sender,
+		.deadline = clock_mono() + ANSWER_MS, .sender = d->sender, .args = d->args,
+		.created_ms = clock_wall(), .rcpt_args = each,
 		.rcpt = d->rcpt, .n_rcpt = d->n_rcpt, .length = d->length,
 		.read = read_body, .arg = &c->drop};
 }

@@ -132,10 +132,16 @@ class Sink:
             if line == b".":
                 break
             lines.append(line[1:] if line.startswith(b".") else line)
+        self.keep(s, b"".join(li + b"\r\n" for li in lines))
+
+    def do_bdat(self, s, argument):
+        size, last = argument.split()
+        self.keep(s, s.file.read(int(size)))
+
+    def keep(self, s, data):
         message = types.SimpleNamespace(
             sender=s.sender, rcpts=s.rcpts, helo=s.helo, tls=s.tls,
-            auth=s.auth, args=s.mail_args, session=s,
-            data=b"".join(li + b"\r\n" for li in lines))
+            auth=s.auth, args=s.mail_args, session=s, data=data)
         s.rcpts = []
         with self.lock:
             if self.say(s, ".", "", "250 2.0.0 kept") == "2":
