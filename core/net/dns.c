@@ -3,8 +3,13 @@
  *
  * One asynchronous context; a thread of ours waits for its descriptor and
  * runs the callbacks. A query blocks its caller on a ticket until the answer
- * or the deadline. d->lock guards tickets and every call of libunbound, which
- * must not be entered by two threads while results are processed.
+ * or the deadline. The resolver's lock guards tickets and every call of
+ * libunbound, which must not be entered by two threads while results are
+ * processed.
+ *
+ * Servers that pass no signatures would make every answer bogus. When that is
+ * seen before anything was ever proven, the root's key itself is asked for; if
+ * even that is bogus, the log says so and it is done without it.
  */
 #include "net/dns.h"
 
@@ -13,26 +18,35 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <unbound.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "net/sock.h"
 
 #define ROOT_KEY "/usr/share/dns/root.key"
 
-struct dns {
+struct resolver {
 	struct ub_ctx *ub;
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
 	pthread_t thread;
-	int64_t timeout_ms;
 	int bell;
 	bool stopping;
 };
 
+struct dns {
+	struct dns_settings settings;
+	_Atomic(struct resolver *) now;
+	struct resolver *first;		/* with the root's key, or now */
+	pthread_mutex_t deciding;
+	atomic_bool is_decided;		/* the root's key stays, or is gone */
+};
+
 struct ticket {
-	struct dns *dns;
+	struct resolver *resolver;
 	struct ub_result *result;
 	int code;
 	bool done;
@@ -88,8 +102,31 @@ open_private_zones(struct ub_ctx *ub)
 	}
 }
 
+/* Without the root's key nothing can be proved: answers are then simply not
+ * secure. */
 static int
-configure(struct ub_ctx *ub, const struct dns_settings *s, struct err *e)
+add_anchors(struct ub_ctx *ub, const struct dns_settings *s, bool with_root,
+	struct err *e)
+{
+	const char *files[] = {with_root ? ROOT_KEY : "", s->anchors ? s->anchors : ""};
+	int code, i;
+
+	for (i = 0; i < 2; i++) {
+		if (!*files[i] || (i == 0 && access(files[i], R_OK) < 0))
+			continue;
+		if (access(files[i], R_OK) < 0)
+			return err_sys(e, "trust_anchors: %s", files[i]);
+		code = ub_ctx_add_ta_file(ub, files[i]);
+		if (code)
+			return err_set(e, ERR_DNS, "trust anchors %s: %s",
+				files[i], ub_strerror(code));
+	}
+	return 0;
+}
+
+static int
+configure(struct ub_ctx *ub, const struct dns_settings *s, bool with_root,
+	struct err *e)
 {
 	size_t i;
 
@@ -104,20 +141,19 @@ configure(struct ub_ctx *ub, const struct dns_settings *s, struct err *e)
 	for (i = 0; i < s->n_server; i++)
 		if (add_server(ub, s->server[i], e) < 0)
 			return -1;
+	if (s->dnssec && add_anchors(ub, s, with_root, e) < 0)
+		return -1;
+	/* From here on its settings are fixed. */
 	if (s->n_server)
 		open_private_zones(ub);
 	ub_ctx_hosts(ub, NULL);
-	/* Without the root's key nothing can be proved: answers are then
-	 * simply not secure. */
-	if (s->dnssec && access(ROOT_KEY, R_OK) == 0)
-		ub_ctx_add_ta_file(ub, ROOT_KEY);
 	return 0;
 }
 
 static void *
 run_resolver(void *arg)
 {
-	struct dns *d = arg;
+	struct resolver *d = arg;
 	struct pollfd p[2] = {{ub_fd(d->ub), POLLIN, 0},
 		{d->bell, POLLIN, 0}};
 
@@ -135,14 +171,13 @@ run_resolver(void *arg)
 	}
 }
 
-struct dns *
-dns_new(const struct dns_settings *s, struct err *e)
+static struct resolver *
+resolver_new(const struct dns_settings *s, bool with_root, struct err *e)
 {
-	struct dns *d = mem_alloc(sizeof *d);
+	struct resolver *d = mem_alloc(sizeof *d);
 	pthread_condattr_t mono;
 
 	d->ub = ub_ctx_create();
-	d->timeout_ms = s->timeout_ms;
 	d->bell = eventfd(0, EFD_CLOEXEC);
 	if (!d->ub || d->bell < 0) {
 		err_set(e, ERR_DNS, "the resolver cannot be made");
@@ -150,7 +185,7 @@ dns_new(const struct dns_settings *s, struct err *e)
 	}
 	/* A thread, not a process, does the work; before the first query. */
 	ub_ctx_async(d->ub, 1);
-	if (configure(d->ub, s, e) < 0)
+	if (configure(d->ub, s, with_root, e) < 0)
 		goto bad;
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_condattr_init(&mono);
@@ -169,13 +204,11 @@ bad:
 	return NULL;
 }
 
-void
-dns_free(struct dns *d)
+static void
+resolver_free(struct resolver *d)
 {
 	uint64_t one = 1;
 
-	if (!d)
-		return;
 	pthread_mutex_lock(&d->lock);
 	d->stopping = true;
 	pthread_mutex_unlock(&d->lock);
@@ -184,6 +217,32 @@ dns_free(struct dns *d)
 	pthread_join(d->thread, NULL);
 	ub_ctx_delete(d->ub);
 	close(d->bell);
+	free(d);
+}
+
+struct dns *
+dns_new(const struct dns_settings *s, struct err *e)
+{
+	struct dns *d = mem_alloc(sizeof *d);
+
+	d->settings = *s;
+	d->is_decided = !s->dnssec || access(ROOT_KEY, R_OK) < 0;
+	d->now = d->first = resolver_new(s, true, e);
+	pthread_mutex_init(&d->deciding, NULL);
+	if (d->first)
+		return d;
+	free(d);
+	return NULL;
+}
+
+void
+dns_free(struct dns *d)
+{
+	if (!d)
+		return;
+	if (d->now != d->first)
+		resolver_free(d->now);
+	resolver_free(d->first);
 	free(d);
 }
 
@@ -198,7 +257,7 @@ on_answer(void *arg, int code, struct ub_result *result)
 	t->code = code;
 	t->result = result;
 	t->done = true;
-	pthread_cond_broadcast(&t->dns->answered);
+	pthread_cond_broadcast(&t->resolver->answered);
 }
 
 static void
@@ -207,8 +266,8 @@ wait_for(struct ticket *t, int64_t deadline)
 	struct timespec end = {.tv_sec = deadline / 1000,
 		.tv_nsec = deadline % 1000 * 1000000};
 
-	while (!t->done && pthread_cond_timedwait(&t->dns->answered,
-		&t->dns->lock, &end) != ETIMEDOUT)
+	while (!t->done && pthread_cond_timedwait(&t->resolver->answered,
+		&t->resolver->lock, &end) != ETIMEDOUT)
 		;
 }
 
@@ -318,28 +377,68 @@ read_result(const struct ub_result *u, enum dns_type type, struct arena *a,
 	out->status = out->n ? DNS_OK : DNS_NODATA;
 }
 
-void
-dns_query(struct dns *d, struct str name, enum dns_type type,
+static void
+ask(struct resolver *r, const char *name, enum dns_type type,
 	int64_t deadline, struct arena *a, struct dns_answer *out)
 {
-	struct ticket t = {.dns = d};
-	int64_t most = clock_mono() + d->timeout_ms;
-	const char *cname = arena_cstr(a, name);
+	struct ticket t = {.resolver = r};
 	int id;
 
 	*out = (struct dns_answer){.status = DNS_TEMPFAIL,
-		.canonical = name};
-	pthread_mutex_lock(&d->lock);
-	if (ub_resolve_async(d->ub, cname, type, 1, &t, on_answer, &id) == 0) {
-		wait_for(&t, deadline < most ? deadline : most);
+		.canonical = str_from(name)};
+	pthread_mutex_lock(&r->lock);
+	if (ub_resolve_async(r->ub, name, type, 1, &t, on_answer, &id) == 0) {
+		wait_for(&t, deadline);
 		if (!t.done)
-			ub_cancel(d->ub, id);
+			ub_cancel(r->ub, id);
 	}
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&r->lock);
 	if (t.done && t.code == 0)
 		read_result(t.result, type, a, out);
 	if (t.result)
 		ub_resolve_free(t.result);
+}
+
+/* Is it the servers that make everything bogus? Asked once. */
+static void
+decide(struct dns *d, int64_t deadline, struct arena *a)
+{
+	struct dns_answer root;
+	struct resolver *other;
+	struct err e = {0};
+
+	pthread_mutex_lock(&d->deciding);
+	if (!d->is_decided) {
+		ask(d->first, ".", DNS_DNSKEY, deadline, a, &root);
+		other = root.status == DNS_BOGUS ? resolver_new(&d->settings,
+			false, &e) : NULL;
+		if (other) {
+			log_warn("dns.unsigned", LOG_S("reason", "the name "
+				"servers pass no signatures of the root: "
+				"nothing can be proven by DNSSEC"));
+			d->now = other;
+		}
+		d->is_decided = root.status != DNS_TEMPFAIL;
+	}
+	pthread_mutex_unlock(&d->deciding);
+}
+
+void
+dns_query(struct dns *d, struct str name, enum dns_type type,
+	int64_t deadline, struct arena *a, struct dns_answer *out)
+{
+	int64_t most = clock_mono() + d->settings.timeout_ms;
+	const char *cname = arena_cstr(a, name);
+
+	if (most > deadline)
+		most = deadline;
+	ask(d->now, cname, type, most, a, out);
+	if (out->secure)
+		d->is_decided = true;	/* signatures do come through */
+	if (out->status != DNS_BOGUS || d->is_decided)
+		return;
+	decide(d, most, a);
+	ask(d->now, cname, type, most, a, out);
 }
 
 /* ------------------------------------------------------------ peer names */

@@ -24,13 +24,15 @@ struct dns_settings {
 	int64_t timeout_ms;
 	bool no_cache;		/* nothing is kept beyond a record's TTL */
 	bool dnssec;
+	const char *anchors;	/* file of further trust anchors, "" or NULL */
 };
 
 struct dns *dns_new(const struct dns_settings *s, struct err *e);
 void dns_free(struct dns *d);
 
 enum dns_type { DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_PTR = 12,
-	DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
+	DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_DNSKEY = 48,
+	DNS_TLSA = 52 };
 
 enum dns_status {
 	DNS_OK,		/* at least one record */

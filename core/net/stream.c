@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <sys/socket.h>
@@ -495,22 +496,50 @@ stream_printf(struct stream *s, const char *fmt, ...)
 
 /* ------------------------------------------------------------------ TLS */
 
+/* RFC 7672 3.1: with DANE-EE(3) neither names nor dates count. */
+static bool
+set_dane(SSL *ssl, const struct tls_want *w)
+{
+	size_t i;
+	int good = 0;
+
+	if (SSL_dane_enable(ssl, w->name) <= 0)
+		return false;
+	SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+	for (i = 0; i < w->n_tlsa; i++)
+		good += SSL_dane_tlsa_add(ssl, w->tlsa[i].usage,
+			w->tlsa[i].selector, w->tlsa[i].matching,
+			(const unsigned char *)w->tlsa[i].data.at,
+			w->tlsa[i].data.len) > 0;
+	return good > 0;
+}
+
+static bool
+set_wants(SSL *ssl, const struct tls_ctx *ctx, const struct tls_want *w)
+{
+	SSL_set_tlsext_host_name(ssl, w->name);
+	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	if (ctx->check == TLS_CHECK_DANE ? !set_dane(ssl, w) :
+		SSL_set1_host(ssl, w->name) != 1)
+		return false;
+	if (w->other_name)
+		SSL_add1_host(ssl, w->other_name);
+	SSL_set_connect_state(ssl);
+	return true;
+}
+
 static int
-handshake(struct stream *s, const struct tls_ctx *ctx, const char *host,
-	struct err *e)
+handshake(struct stream *s, const struct tls_ctx *ctx,
+	const struct tls_want *want, struct err *e)
 {
 	int code;
 
 	start_call(s);
 	s->ssl = SSL_new(ctx->ssl);
-	if (!s->ssl || SSL_set_fd(s->ssl, s->fd) != 1) {
+	if (!s->ssl || SSL_set_fd(s->ssl, s->fd) != 1 ||
+		(want && !set_wants(s->ssl, ctx, want))) {
 		stream_fail(s, ERR_TLS, "TLS cannot be set up");
-	} else if (host) {
-		SSL_set_tlsext_host_name(s->ssl, host);
-		if (ctx->verify)
-			SSL_set1_host(s->ssl, host);
-		SSL_set_connect_state(s->ssl);
-	} else {
+	} else if (!want) {
 		SSL_set_accept_state(s->ssl);
 	}
 	while (!s->failed) {
@@ -534,9 +563,29 @@ stream_tls_accept(struct stream *s, const struct tls_ctx *ctx, struct err *e)
 
 int
 stream_tls_connect(struct stream *s, const struct tls_ctx *ctx,
-	const char *host, struct err *e)
+	const struct tls_want *want, struct err *e)
 {
-	return handshake(s, ctx, host, e);
+	return handshake(s, ctx, want, e);
+}
+
+const char *
+stream_tls_fault(const struct stream *s)
+{
+	long code = s->ssl ? SSL_get_verify_result(s->ssl) : X509_V_OK;
+
+	switch (code) {
+	case X509_V_OK:
+		return NULL;
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+		return "certificate-host-mismatch";
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		return "certificate-expired";
+	case X509_V_ERR_DANE_NO_MATCH:
+		return "tlsa-invalid";
+	default:
+		return "certificate-not-trusted";
+	}
 }
 
 bool

@@ -81,13 +81,15 @@ void stream_printf(struct stream *s, const char *fmt, ...)
 /* False on (sticky) error. */
 bool stream_flush(struct stream *s);
 
-/* Handshakes. The client variant sends host as SNI and checks the
- * certificate against it when its context verifies. 0, or -1 with e (the
- * stream is then failed). */
+/* Handshakes. The client variant checks the certificate as its context says,
+ * by what is wanted. 0, or -1 with e (the stream is then failed). */
 int stream_tls_accept(struct stream *s, const struct tls_ctx *ctx,
 	struct err *e);
 int stream_tls_connect(struct stream *s, const struct tls_ctx *ctx,
-	const char *host, struct err *e);
+	const struct tls_want *want, struct err *e);
+/* What was wrong with the certificate, also where that was no failure, as
+ * RFC 8460 4.3 calls it; NULL: nothing. After a handshake, failed or not. */
+const char *stream_tls_fault(const struct stream *s);
 bool stream_tls_facts(const struct stream *s, struct tls_facts *out);
 
 /* Before parking: gives empty buffers back. Returns false if input is

@@ -84,20 +84,25 @@ tls_server_new(const char *certificate, const char *key, struct err *e)
 }
 
 struct tls_ctx *
-tls_client_new(bool verify, const char *ca_file, struct err *e)
+tls_client_new(enum tls_check check, const char *ca_file, struct err *e)
 {
 	struct tls_ctx *c = make(TLS_client_method(), e);
 
 	if (!c)
 		return NULL;
-	c->verify = verify;
-	if (!verify)
+	c->check = check;
+	if (check != TLS_TAKE_ANY)
+		SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
+	if (check == TLS_CHECK_DANE) {
+		if (SSL_CTX_dane_enable(c->ssl) > 0)
+			return c;
+		tls_error(e, "DANE");
+	} else if ((ca_file ? SSL_CTX_load_verify_file(c->ssl, ca_file) :
+		SSL_CTX_set_default_verify_paths(c->ssl)) == 1) {
 		return c;
-	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
-	if ((ca_file ? SSL_CTX_load_verify_file(c->ssl, ca_file) :
-		SSL_CTX_set_default_verify_paths(c->ssl)) == 1)
-		return c;
-	tls_error(e, ca_file ? ca_file : "the system's certificates");
+	} else {
+		tls_error(e, ca_file ? ca_file : "the system's certificates");
+	}
 	tls_ctx_free(c);
 	return NULL;
 }

@@ -10,7 +10,7 @@
 
 struct tls_ctx {
 	SSL_CTX *ssl;
-	bool verify;
+	enum tls_check check;
 };
 
 /* The last OpenSSL error of this thread as text; empties its queue. */

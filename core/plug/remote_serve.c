@@ -103,7 +103,7 @@ find_trouble(struct remote_host *h)
 		return STR("only filters can run in a process of their own");
 	if (PLUG_ROLE(d, auth) || PLUG_ROLE(d, route) ||
 		PLUG_ROLE(d, store) || PLUG_ROLE(d, transport) ||
-		PLUG_ROLE(d, observer))
+		PLUG_ROLE(d, observer) || PLUG_ROLE(d, fetcher))
 		return STR("it is more than a filter and cannot run in a "
 			"process of its own");
 	return STR("");

@@ -294,7 +294,8 @@ wait_for_dns(struct keyring *k, int64_t minutes)
 	const struct resolver_settings *r = &k->cli->config->dns;
 	struct dns_settings s = {.server = r->servers.item,
 		.n_server = r->servers.n, .timeout_ms = r->timeout,
-		.no_cache = true, .dnssec = r->dnssec};
+		.no_cache = true, .dnssec = r->dnssec,
+		.anchors = r->trust_anchors};
 	int64_t end = clock_mono() + minutes * 60000;
 	const char *first = NULL;
 	struct err e = {0};

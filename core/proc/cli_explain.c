@@ -171,7 +171,8 @@ open_dns(struct house *h, const struct config *c, struct err *e)
 	const struct resolver_settings *r = &c->dns;
 	struct dns_settings s = {.server = r->servers.item,
 		.n_server = r->servers.n, .timeout_ms = r->timeout,
-		.no_cache = !r->cache, .dnssec = r->dnssec};
+		.no_cache = !r->cache, .dnssec = r->dnssec,
+		.anchors = r->trust_anchors};
 
 	h->dns = dns_new(&s, e);
 	return h->dns ? 0 : -1;

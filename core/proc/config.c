@@ -115,6 +115,9 @@ static const struct mr_setting dns_table[] = {
 		"Keep answers up to their TTL. With false nothing is kept."},
 	{"dnssec", MR_BOOL, 0, AT(resolver_settings, dnssec), "true", 0, 0,
 		NULL, "Validate signatures. Needs resolvers that pass them."},
+	{"trust_anchors", MR_PATH, 0, AT(resolver_settings, trust_anchors),
+		"\"\"", 0, 0, NULL, "File with DS or DNSKEY records of signed "
+		"zones that the root does not vouch for."},
 	MR_SETTINGS_END,
 };
 
@@ -371,7 +374,8 @@ is_for_role(const struct config *c, enum role r, struct str name)
 	if (r == ROLE_RUNNER && is_listed(&c->chain.local, name))
 		return true;
 	/* What delivers is needed by the runner alone. */
-	if (!chained && config_is_transport(c, name))
+	if (!chained && (config_is_transport(c, name) ||
+		str_is(name, c->queue.https)))
 		return r == ROLE_CLI || r == ROLE_RUNNER;
 	return r == ROLE_CLI || r == ROLE_SMTP || !chained;
 }

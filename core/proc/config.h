@@ -59,6 +59,7 @@ struct resolver_settings {	/* [dns] */
 	struct mr_list servers;
 	int64_t timeout;
 	bool cache, dnssec;
+	const char *trust_anchors;
 };
 
 struct chain_settings {		/* [chain] */

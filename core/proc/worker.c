@@ -142,7 +142,8 @@ open_dns(struct worker_life *w, struct err *e)
 	const struct resolver_settings *r = &w->config->dns;
 	struct dns_settings s = {.server = r->servers.item,
 		.n_server = r->servers.n, .timeout_ms = r->timeout,
-		.no_cache = !r->cache, .dnssec = r->dnssec};
+		.no_cache = !r->cache, .dnssec = r->dnssec,
+		.anchors = r->trust_anchors};
 
 	if (w->args.role == ROLE_MAILBOX)
 		return 0;

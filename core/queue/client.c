@@ -146,6 +146,8 @@ greet(struct client *k)
 static bool
 start_tls(struct client *k)
 {
+	struct tls_want plain = {.name = k->t->host->name};
+	const char *why = k->t->tls_why ? k->t->tls_why : "";
 	struct err e = {0};
 	struct reply r;
 
@@ -154,26 +156,36 @@ start_tls(struct client *k)
 	if (!client_offers(k, OFFERS_STARTTLS)) {
 		if (k->t->tls == CLIENT_TLS_MAY)
 			return true;
+		k->out->tls_fault = "starttls-not-supported";
 		k->out->whole = reply_printf(k->a, 451, "4.7.10",
-			"%s does not offer TLS, which is required",
-			k->t->host->name);
+			"%s does not offer TLS, which is required%s",
+			k->t->host->name, why);
 		return false;
 	}
 	r = client_ask(k, "starting TLS", "STARTTLS");
 	if (r.code != 220) {
 		k->out->tls_failed = k->t->tls == CLIENT_TLS_MAY;
-		k->out->whole = r;
+		k->out->tls_fault = "starttls-not-supported";
+		k->out->whole = k->t->tls == CLIENT_TLS_MAY ? r :
+			reply_printf(k->a, 451, "4.7.10", "%s cannot do TLS "
+			"now, which is required%s: %d %.*s", k->t->host->name,
+			why, r.code, STR_ARGS(r.text));
 		return false;
 	}
 	stream_discard_input(&k->s);
-	if (stream_tls_connect(&k->s, k->t->tls_ctx, k->t->host->name,
-		&e) < 0) {
+	if (stream_tls_connect(&k->s, k->t->tls_ctx, k->t->want ? k->t->want :
+		&plain, &e) < 0) {
 		k->out->tls_failed = k->t->tls == CLIENT_TLS_MAY;
+		k->out->tls_fault = stream_tls_fault(&k->s);
+		if (!k->out->tls_fault)
+			k->out->tls_fault = "validation-failure";
 		k->out->whole = reply_printf(k->a, 451, "4.7.5",
-			"TLS with %s: %s", k->t->host->name, e.text);
+			"TLS with %s%s: %s", k->t->host->name, why, e.text);
 		return false;
 	}
 	k->secure = true;
+	k->out->is_secure = true;
+	k->out->tls_fault = k->fault = stream_tls_fault(&k->s);
 	r = greet(k);
 	if (r.code == 250)
 		return true;
@@ -310,6 +322,8 @@ client_send(struct client *k, const struct client_talk *t, struct arena *a,
 	struct client_result *out)
 {
 	begin_call(k, t, a, out);
+	out->is_secure = k->secure;
+	out->tls_fault = k->fault;
 	client_send_message(k);
 	out->lost = stream_failed(&k->s);
 	if (out->whole.code == 421)
@@ -326,6 +340,12 @@ client_is_good(struct client *k)
 	return !stream_failed(&k->s) && !k->spoiled &&
 		!stream_pending(&k->s, true) && poll(&p, 1, 0) == 0 &&
 		stream_release(&k->s);
+}
+
+bool
+client_is_verified(const struct client *k)
+{
+	return k->secure && !k->fault;
 }
 
 const struct host *

@@ -35,6 +35,8 @@ struct client_talk {
 	const char *hostname;		/* for EHLO */
 	enum client_tls tls;
 	const struct tls_ctx *tls_ctx;
+	const struct tls_want *want;	/* NULL: the host's name */
+	const char *tls_why;		/* behind the text of a TLS failure */
 	const char *login, *password;	/* "" for none */
 	struct client_timeouts timeout;
 	int64_t deadline;		/* of the whole call, clock_mono */
@@ -62,6 +64,9 @@ struct client_result {
 	bool tls_failed;		/* handshake: try without, if allowed */
 	bool began;			/* DATA was said: never say it twice */
 	bool lost;			/* the connection did not last */
+	bool is_secure;			/* encrypted */
+	const char *tls_fault;		/* what was wrong (RFC 8460 4.3), also
+					   where that was no failure */
 	bool dsn_taken;			/* it reports by itself (RFC 3461) */
 	struct reply *rcpt;		/* one each: 250 when delivered */
 };
@@ -79,6 +84,8 @@ void client_send(struct client *k, const struct client_talk *t,
 	struct arena *a, struct client_result *out);
 /* May it carry another message? Does not block. */
 bool client_is_good(struct client *k);
+/* Encrypted, with a certificate that is the host's. */
+bool client_is_verified(const struct client *k);
 const struct host *client_host(const struct client *k);
 /* QUIT, waiting at most ms for the answer; frees. */
 void client_close(struct client *k, int64_t ms);

@@ -27,6 +27,7 @@ struct client {
 	uint64_t rcpt_limit;	/* of LIMITS RCPTMAX, 0: none is told */
 	bool auth_plain;
 	bool secure, spoiled;
+	const char *fault;	/* of the certificate, or NULL */
 	int64_t patience;	/* for one answer, ms */
 	struct client_talk own;
 	struct host host;

@@ -13,14 +13,17 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "mail/addr.h"
+#include "mail/esmtp_args.h"
 #include "mail/narrow.h"
 #include "plug/route.h"
 #include "plug/transport.h"
 #include "queue/client.h"
 #include "queue/hosts.h"
 #include "queue/place.h"
+#include "queue/tls_policy.h"
 
 #define DNS_MS 30000
+#define TLS_MS 120000	/* policies are known by then */
 #define HOSTS_MOST 10	/* addresses tried in one attempt */
 
 struct body {
@@ -41,6 +44,7 @@ struct attempt {
 	struct group *g;
 	struct body body;
 	const struct host *done;	/* was talked to by an open connection */
+	struct tls_asker tls;
 	enum outcome outcome;
 };
 
@@ -192,10 +196,10 @@ context_for(const struct attempt *t, const struct nexthop *way)
 	const struct tls_ctx *own = NULL;
 
 	if (!way || way->tls != CLIENT_TLS_MUST)
-		return t->tools->opportunistic;
+		return t->tools->tls->any;
 	if (way != &t->tools->smarthost)
 		own = t->tools->route_tls[way - t->h->routes->item];
-	return own ? own : t->tools->verified;
+	return own ? own : t->tools->tls->name;
 }
 
 /* The recipients that still lack a last word. */
@@ -359,6 +363,13 @@ try_open(struct attempt *t)
 	return false;
 }
 
+/* One that was opened for mail that wants no TLS is nobody else's. */
+static bool
+is_lax(const struct attempt *t)
+{
+	return esmtp_arg(t->tls.args, TLS_NOT_REQUIRED, NULL);
+}
+
 /* `asked` are the terms under which it is kept: after a failed handshake it
  * was not made on them. */
 static bool
@@ -371,21 +382,57 @@ open_and_send(struct attempt *t, struct client_talk *talk,
 	if (!client)
 		return false;
 	send_over(t, client, talk, to, r);
-	keep_conn(t->g, conn_new(t->g->to->key, asked, client));
+	if (is_lax(t))
+		client_close(client, CLIENT_QUIT_MS);
+	else
+		keep_conn(t->g, conn_new(t->g->to->key, asked, client));
 	return true;
 }
 
-/* One host; a failed handshake of opportunistic TLS is followed by one talk
- * in the clear (RFC 7435). */
+/* What the domain's policies demand; false: this host gets nothing now. */
+static bool
+apply_policy(struct attempt *t, const struct host *host,
+	struct client_talk *talk, struct tls_policy *p, struct client_result *r)
+{
+	*p = (struct tls_policy){.kind = NULL};
+	if (way_of(t))
+		return true;
+	r->whole = tls_policy_for(&t->tls, host, p);
+	talk->tls = p->tls;
+	talk->tls_ctx = p->ctx;
+	talk->want = &p->want;
+	talk->tls_why = p->why;
+	return !r->whole.code;
+}
+
+/* A failed handshake of opportunistic TLS is followed by one talk in the
+ * clear (RFC 7435). */
+static bool
+talk_with(struct attempt *t, struct client_talk *talk,
+	const struct client_talk *asked, struct recipients *to,
+	struct client_result *r)
+{
+	bool opened = open_and_send(t, talk, asked, to, r);
+
+	if (!r->tls_failed)
+		return opened;
+	log_info("deliver.tls", LOG_S("message", t->g->trace),
+		LOG_S("host", talk->host->name),
+		LOG_STR("error", r->whole.text));
+	talk->tls = CLIENT_TLS_NONE;
+	return open_and_send(t, talk, asked, to, r);
+}
+
 static void
 try_host(struct attempt *t, const struct host *host)
 {
 	struct group *g = t->g;
 	struct recipients to = make_recipients(g);
 	struct client_talk talk = make_talk(t, &to), asked = talk;
-	struct client_result r;
+	struct client_result r = {.connected = true};
+	struct tls_policy policy;
 	struct sock_addr source;
-	bool opened;
+	bool opened = false;
 
 	talk.host = host;
 	pick_open(g, &to);
@@ -394,14 +441,10 @@ try_host(struct attempt *t, const struct host *host)
 		return;
 	if (source_for(t, host, &source))
 		talk.source = &source;
-	opened = open_and_send(t, &talk, &asked, &to, &r);
-	if (r.tls_failed) {
-		log_info("deliver.tls", LOG_S("message", g->trace),
-			LOG_S("host", host->name),
-			LOG_STR("error", r.whole.text));
-		talk.tls = CLIENT_TLS_NONE;
-		opened = open_and_send(t, &talk, &asked, &to, &r);
-	}
+	if (apply_policy(t, host, &talk, &policy, &r))
+		opened = talk_with(t, &talk, &asked, &to, &r);
+	if (policy.kind)
+		tls_policy_heed(&t->tls, host, &policy, &r);
 	judge(t, &r, opened);
 	if (!r.began)
 		keep_results(g, &to, &r, host->name);
@@ -494,9 +537,12 @@ deliver_group(const struct queue_house *h, const struct deliver_tools *tools,
 	struct mr_error me = {{0}};
 	struct attempt t = {.h = h, .tools = tools, .g = g,
 		.body = {.store = &h->store, .data = h->data,
-			.message_id = g->message_id, .narrow_fd = -1}};
+			.message_id = g->message_id, .narrow_fd = -1},
+		.tls = {.all = tools->tls, .domain = g->next_hop,
+			.args = g->item[0].args, .arena = &g->arena}};
 
 	g->deadline = clock_mono() + DELIVER_MOST_MS;
+	t.tls.deadline = clock_mono() + TLS_MS;
 	set_all(g, REPLY(451, "4.4.1", "no host could be reached"), NULL);
 	mark_local(h, g);
 	if (is_settled(g))
@@ -509,7 +555,8 @@ deliver_group(const struct queue_house *h, const struct deliver_tools *tools,
 	}
 	if (g->hop && *g->hop->transport)
 		try_transport(&t);
-	else if (!try_open(&t) || !is_settled(g))
+	else if (esmtp_arg(t.tls.args, "REQUIRETLS", NULL) || !try_open(&t) ||
+		!is_settled(g))
 		try_hosts(&t);
 	h->store.op->body_close(t.body.handle);
 	if (t.body.narrow_fd >= 0)

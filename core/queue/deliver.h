@@ -30,6 +30,7 @@ struct delivery {		/* one recipient of the group */
 };
 
 struct nexthop;
+struct tls_policies;
 
 struct group {
 	struct arena arena;	/* holds everything of the group */
@@ -59,7 +60,7 @@ struct group {
 
 /* What deliveries share; made once by the queue. */
 struct deliver_tools {
-	const struct tls_ctx *opportunistic, *verified;
+	struct tls_policies *tls;
 	const struct tls_ctx **route_tls;	/* by [route.NAME], or NULL */
 	struct nexthop smarthost;	/* host "": none */
 	struct conns *conns;

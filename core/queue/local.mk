@@ -3,6 +3,7 @@ libcore_a_SOURCES += \
 	core/queue/client.c core/queue/client.h core/queue/client_parts.h \
 	core/queue/client_send.c \
 	core/queue/conns.c core/queue/conns.h \
+	core/queue/dane.c core/queue/dane.h \
 	core/queue/deliver.c core/queue/deliver.h \
 	core/queue/destination.c core/queue/destination.h \
 	core/queue/drop.c core/queue/drop.h \
@@ -19,7 +20,10 @@ libcore_a_SOURCES += \
 	core/queue/report_make.c core/queue/report_make.h \
 	core/queue/retire.c core/queue/retire.h \
 	core/queue/sched.c core/queue/sched.h \
-	core/queue/submit.c core/queue/submit.h
+	core/queue/sts.c core/queue/sts.h \
+	core/queue/submit.c core/queue/submit.h \
+	core/queue/tls_known.c core/queue/tls_known.h \
+	core/queue/tls_policy.c core/queue/tls_policy.h
 
 check_PROGRAMS += t/unit/queue/sched t/unit/queue/destination \
 	t/unit/queue/nexthop t/unit/queue/families t/unit/queue/remedy

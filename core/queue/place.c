@@ -30,7 +30,8 @@ place_next_hop(struct arena *a, const char *address)
 static bool
 is_of_content(struct str word)
 {
-	static const char *const keys[] = {"BODY", "SMTPUTF8", "REQUIRETLS"};
+	static const char *const keys[] = {"BODY", "SMTPUTF8", "REQUIRETLS",
+		"TLS-REQUIRED"};
 	struct str key = str_cut(&word, '=');
 	size_t i;
 

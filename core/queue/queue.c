@@ -19,6 +19,7 @@
  * the destinations, the suspects, the threads and the flags.
  */
 #include "queue/queue_parts.h"
+#include "queue/tls_policy.h"
 
 #include <errno.h>
 
@@ -82,6 +83,15 @@ const struct mr_setting queue_settings_table[] = {
 	{"smarthost_tls", MR_CHOICE, 0, AT(smarthost_tls), "\"required\"", 0,
 		0, "none|opportunistic|required", "TLS with the smarthost: "
 		"required verifies its certificate."},
+	{"https", MR_TEXT, 0, AT(https), "\"https\"", 0, 0, NULL, "NAME of the "
+		"[plugin.NAME] that fetches MTA-STS policies. Without that "
+		"section there is no MTA-STS."},
+	{"sts_port", MR_INT, 0, AT(sts_port), "443", 1, 65535, NULL, "Port of "
+		"policy servers (another one is for test networks)."},
+	{"tls_memory", MR_DURATION, 0, AT(tls_memory), "\"7d\"", 0,
+		366 * 86400000LL, NULL, "A domain that took mail by TLS is "
+		"sent none in the clear for so long. 0: TLS that fails or is "
+		"not offered is done without."},
 	{"ca_file", MR_PATH, 0, AT(ca_file), "\"\"", 0, 0, NULL,
 		"Certificates to verify a smarthost with. Empty: the "
 		"system's."},
@@ -151,24 +161,44 @@ return_orphans(const struct queue_house *h, struct err *e)
 	return 0;
 }
 
+/* The plugin that fetches policies, if there is one. */
+static const struct plugin *
+find_fetcher(const struct queue_house *h)
+{
+	const struct plugin *p = plugins_find(h->plugins, h->settings->https);
+
+	return p && PLUG_ROLE(p->desc, fetcher) &&
+		MR_HAS(h->store.op, state_get) && h->store.op->state_get ? p :
+		NULL;
+}
+
 static int
 make_tls(struct queue *q, struct err *e)
 {
 	const struct queue_house *h = &q->house;
-	const char *ca = h->settings->ca_file;
+	const char *ca = *h->settings->ca_file ? h->settings->ca_file : NULL;
+	struct tls_policies *p = mem_alloc(sizeof *p);
 	size_t i, n = h->routes ? h->routes->n : 0;
 
-	q->tools.opportunistic = tls_client_new(false, NULL, e);
-	q->tools.verified = tls_client_new(true, *ca ? ca : NULL, e);
-	if (!q->tools.opportunistic || !q->tools.verified)
+	q->tools.tls = p;
+	*p = (struct tls_policies){.dns = h->dns, .store = &q->house.store,
+		.memory_ms = h->settings->tls_memory,
+		.port = (unsigned)h->settings->port,
+		.any = tls_client_new(TLS_TAKE_ANY, ca, e),
+		.name = tls_client_new(TLS_CHECK_NAME, ca, e),
+		.dane = tls_client_new(TLS_CHECK_DANE, NULL, e)};
+	if (!p->any || !p->name || !p->dane)
 		return -1;
+	sts_init(&p->sts, h->dns, p->store, find_fetcher(h),
+		(unsigned)h->settings->sts_port);
 	q->tools.route_tls = mem_alloc((n + 1) * sizeof *q->tools.route_tls);
 	for (i = 0; i < n; i++) {
 		const struct nexthop *hop = &h->routes->item[i];
 
 		if (hop->tls != CLIENT_TLS_MUST || !*hop->ca_file)
 			continue;
-		q->tools.route_tls[i] = tls_client_new(true, hop->ca_file, e);
+		q->tools.route_tls[i] = tls_client_new(TLS_CHECK_NAME,
+			hop->ca_file, e);
 		if (!q->tools.route_tls[i])
 			return err_wrap(e, "[route.%s] ca_file", hop->name);
 	}

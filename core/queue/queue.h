@@ -25,6 +25,9 @@ struct queue_settings {		/* [queue] */
 	int64_t lifetime;	/* ms until a bounce */
 	int64_t delay_warning;	/* ms until a delay is told; 0: never */
 	bool srs;		/* forwarded mail gets senders of ours */
+	const char *https;	/* plugin for MTA-STS */
+	int64_t sts_port;
+	int64_t tls_memory;	/* ms */
 	int64_t retry_first, retry_most;	/* back-off, ms */
 	int64_t probe_most;	/* the same, of a destination that is down */
 	int64_t concurrency;	/* deliveries at once */

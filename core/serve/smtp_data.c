@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/enc.h"
 #include "base/log.h"
+#include "mail/esmtp_args.h"
 #include "mail/header.h"
 #include "plug/result.h"
 #include "queue/submit.h"
@@ -147,6 +148,22 @@ clean(struct smtp *k, struct message *m)
 		return (struct reply){0};
 	return REPLY(554, "5.4.6", "Too many Received fields: the message "
 		"goes in circles");
+}
+
+/* RFC 8689 section 5: the sender would rather have it in the clear than not
+ * delivered. The wish of REQUIRETLS outranks it. */
+static void
+heed_tls_required(struct smtp *k, struct message *m)
+{
+	struct message_field f;
+
+	if (!message_find(m, STR("TLS-Required"), 0, &f) ||
+		!str_iis(str_trim(f.value), "No") ||
+		esmtp_arg(k->mail_kept, "REQUIRETLS", NULL))
+		return;
+	k->mail_kept = str_from(arena_printf(&k->message, "%.*s%s"
+		"TLS-REQUIRED=NO", STR_ARGS(k->mail_kept),
+		k->mail_kept.len ? " " : ""));
 }
 
 /* RFC 6409 8.1, 8.2. */
@@ -427,6 +444,7 @@ finish(struct smtp *k, struct message *m, struct reply **each)
 	if (r.code)
 		return r;
 	complete(k, m);
+	heed_tls_required(k, m);
 	k->facts.message = m;
 	r = smtp_judge(k, hooks_message(k->hooks));
 	k->facts.message = NULL;

@@ -469,6 +469,33 @@ struct mr_observer {
 	void (*event)(void *self, const struct mr_event *e);
 };
 
+/* Role: fetch small documents by HTTPS. The core says where the host is, so
+ * that all look-ups go through its resolver. */
+struct mr_fetch {
+	uint32_t size;
+	uint32_t reserved;	/* 0 */
+	const char *url;	/* "https://host:port/path" */
+	const char *address;	/* of host: "192.0.2.1", "2001:db8::1" */
+	int64_t timeout_ms;	/* of the whole */
+	size_t most;		/* bytes; a larger document is a failure */
+	/* Comes at most once, before fetch returns, whatever the status. type
+	 * is that of the document, "" where none was said. */
+	void (*found)(void *arg, struct mr_str body, const char *type);
+	void *arg;
+	char *error;		/* say why it failed; name the certificate if
+				   that is it */
+	size_t error_size;
+};
+
+struct mr_fetcher {
+	uint32_t size;
+	uint32_t reserved;	/* 0 */
+	/* From several threads at once. May block up to the time-out. The
+	 * certificate must be the host's, by the system's authorities; no
+	 * redirection is followed. The status of HTTP; -1 with error. */
+	int (*fetch)(void *self, const struct mr_fetch *f);
+};
+
 /* What open is told, beside the parsed settings. Valid during the call. */
 struct mr_open {
 	uint32_t size;
@@ -501,6 +528,7 @@ struct mr_plugin {
 	const struct mr_store *store;
 	const struct mr_transport *transport;
 	const struct mr_observer *observer;
+	const struct mr_fetcher *fetcher;
 };
 
 #define MR_PLUGIN_HEAD .abi = MR_ABI, .size = sizeof(struct mr_plugin)

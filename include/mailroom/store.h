@@ -511,6 +511,12 @@ struct mr_store {
 	int (*list_list)(void *self,
 		int (*each)(void *arg, const struct mr_mailing_list *l),
 		void *arg, struct mr_error *err);
+
+	/* Small facts whose key begins so, in order of their keys. A counter's
+	 * value is its decimal text. */
+	int (*state_list)(void *self, const char *space, const char *prefix,
+		int64_t now_ms, int (*each)(void *arg, const char *key,
+		struct mr_str value), void *arg, struct mr_error *err);
 };
 
 #ifdef __cplusplus

@@ -268,6 +268,9 @@ int sq_list_list(void *self,
 int sq_figures(void *self, int64_t *messages, int64_t *queued, int64_t *held,
 	int64_t *bytes, struct mr_error *err);
 /* state.c */
+int sq_state_list(void *self, const char *space, const char *prefix,
+	int64_t now_ms, int (*each)(void *arg, const char *key,
+	struct mr_str value), void *arg, struct mr_error *err);
 int sq_state_get(void *self, const char *space, const char *key,
 	int64_t now_ms, void (*found)(void *arg, struct mr_str value),
 	void *arg, struct mr_error *err);

@@ -245,6 +245,7 @@ static const struct mr_store store = {
 	.ledger = sq_ledger,
 	.list_set = sq_list_set,
 	.list_list = sq_list_list,
+	.state_list = sq_state_list,
 };
 
 MR_PLUGIN = {

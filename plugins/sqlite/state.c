@@ -98,3 +98,33 @@ sq_state_add(void *self, const char *space, const char *key, int64_t by,
 
 	return sq_write(self, run_add, &c, err);
 }
+
+int
+sq_state_list(void *self, const char *space, const char *prefix,
+	int64_t now_ms, int (*each)(void *arg, const char *key,
+	struct mr_str value), void *arg, struct mr_error *err)
+{
+	struct sq_db *db = sq_read(self, err);
+	int step, code = MR_STORE_OK;
+	sqlite3_stmt *st;
+
+	if (!db)
+		return MR_STORE_FAILED;
+	st = sq_sql(db, "SELECT key, value FROM state WHERE space = ?"
+		" AND key >= ? AND substr(key, 1, length(?)) = ?"
+		" AND expires_ms > ? ORDER BY key");
+	if (st)
+		sq_bind(st, "ssssi", space, prefix, prefix, prefix, now_ms);
+	while ((step = st ? sqlite3_step(st) : SQLITE_ERROR) == SQLITE_ROW)
+		if (each(arg, sq_text(st, 0), (struct mr_str){
+			sqlite3_column_blob(st, 1),
+			(size_t)sqlite3_column_bytes(st, 1)})) {
+			code = MR_STORE_STOPPED;
+			break;
+		}
+	if (code == MR_STORE_OK && step != SQLITE_DONE)
+		code = sq_fail_db(err, db, "reading state");
+	sqlite3_reset(st);
+	sq_read_end(self, db);
+	return code;
+}

@@ -16,7 +16,9 @@ import types
 
 class Sink:
     def __init__(self, answer=None, tls=None, extensions=("8BITMIME",
-                                                          "PIPELINING")):
+                                                          "PIPELINING"),
+                 host="127.0.0.1", port=0):
+        self.at = (host, port)
         self.answer = answer or (lambda session, verb, argument: None)
         self.tls = tls                  # (certificate, key) or None
         self.extensions = list(extensions)
@@ -25,7 +27,7 @@ class Sink:
         self.lock = threading.Lock()
 
     def __enter__(self):
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.socket = socket.create_server(self.at, backlog=128)
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
         return self
