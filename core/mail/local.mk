@@ -55,4 +55,4 @@ check-programs: t/unit/mail/mimedump t/unit/mail/narrowdump
 EXTRA_PROGRAMS += t/unit/mail/narrowdump
 t_unit_mail_narrowdump_SOURCES = t/unit/mail/narrowdump.c
 t_unit_mail_narrowdump_LDADD = $(CORE_LIBS)
-EXTRA_DIST += t/unit/mail/mime.t t/lib/unit.h
+EXTRA_DIST += t/unit/mail/mime.t t/unit/mail/narrow.t t/lib/unit.h

@@ -40,7 +40,8 @@ class House:
         self.dns = FakeDNS(ZONE).__enter__()
         self.sink = Sink(self.answer).__enter__()
         config = {"dns": {"servers": [self.dns.address]},
-                  "queue": {"port": self.sink.port, "retry_first": "1s", "tls_memory": "0s",
+                  "queue": {"port": self.sink.port, "retry_first": "1s",
+                            "tls_memory": "0s",
                             "connection_uses": 1,
                             "retry_most": "2s", **self.queue}}
         self.server = Server(config).__enter__()
