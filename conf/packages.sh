@@ -4,10 +4,10 @@
 BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config
 	libssl-dev libsqlite3-dev libjansson-dev libunbound-dev libcrypt-dev
 	libidn2-dev libunistring-dev libseccomp-dev libmilter-dev libpam0g-dev
-	libopendkim-dev libcurl4-openssl-dev dns-root-data"
+	libopendkim-dev libcurl4-openssl-dev libgsasl-dev dns-root-data"
 RUN_PACKAGES="openssl python3 ca-certificates"
 # clients and filters of the wire tests, clang for libFuzzer
-TEST_PACKAGES="libcmocka-dev knot knot-dnsutils msmtp perl libnet-ssleay-perl curl swaks isync neomutt
+TEST_PACKAGES="libcmocka-dev knot knot-dnsutils msmtp gsasl perl libnet-ssleay-perl curl swaks isync neomutt
 	rspamd miltertest mandoc
 	opendkim opendkim-tools opendmarc dbconfig-no-thanks
 	spamass-milter spamassassin spamc spamd busybox-syslogd

@@ -72,7 +72,8 @@ write_line(struct buf *out, const struct reply *r, struct str line, bool last)
 
 	buf_addf(out, "%03d", r->code);
 	if (last && line.len == 0 && r->enhanced[0] == '\0') {
-		buf_adds(out, "\r\n");
+		/* RFC 4954 section 8: the blank belongs to the challenge. */
+		buf_adds(out, r->code == 334 ? " \r\n" : "\r\n");
 		return;
 	}
 	buf_addc(out, last ? ' ' : '-');

@@ -568,6 +568,50 @@ stream_tls_connect(struct stream *s, const struct tls_ctx *ctx,
 	return handshake(s, ctx, want, e);
 }
 
+bool
+stream_tls_binding(const struct stream *s, unsigned char out[32])
+{
+	static const char label[] = "EXPORTER-Channel-Binding";
+
+	return s->ssl && SSL_export_keying_material(s->ssl, out, 32, label,
+		sizeof label - 1, NULL, 0, 0) == 1;
+}
+
+/* The first one, of subjectAltName (RFC 5280 4.2.1.6). */
+static bool
+first_address(X509 *cert, char *out, size_t size)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name,
+		NULL, NULL);
+	bool found = false;
+	int i, n;
+
+	for (i = 0; i < sk_GENERAL_NAME_num(names) && !found; i++) {
+		const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
+
+		if (g->type != GEN_EMAIL)
+			continue;
+		n = ASN1_STRING_length(g->d.rfc822Name);
+		if (n <= 0 || (size_t)n >= size || memchr(
+			ASN1_STRING_get0_data(g->d.rfc822Name), 0, (size_t)n))
+			continue;
+		memcpy(out, ASN1_STRING_get0_data(g->d.rfc822Name), (size_t)n);
+		out[n] = '\0';
+		found = true;
+	}
+	GENERAL_NAMES_free(names);
+	return found;
+}
+
+bool
+stream_tls_address(const struct stream *s, char *out, size_t size)
+{
+	X509 *cert = s->ssl ? SSL_get0_peer_certificate(s->ssl) : NULL;
+
+	return cert && SSL_get_verify_result(s->ssl) == X509_V_OK &&
+		first_address(cert, out, size);
+}
+
 const char *
 stream_tls_fault(const struct stream *s)
 {

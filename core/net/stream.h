@@ -91,6 +91,11 @@ int stream_tls_connect(struct stream *s, const struct tls_ctx *ctx,
  * RFC 8460 4.3 calls it; NULL: nothing. After a handshake, failed or not. */
 const char *stream_tls_fault(const struct stream *s);
 bool stream_tls_facts(const struct stream *s, struct tls_facts *out);
+/* Channel binding tls-exporter (RFC 9266). false: no TLS. */
+bool stream_tls_binding(const struct stream *s, unsigned char out[32]);
+/* The mail address in the client's certificate, which our authority has
+ * signed; false: there is none. */
+bool stream_tls_address(const struct stream *s, char *out, size_t size);
 
 /* Before parking: gives empty buffers back. Returns false if input is
  * waiting or output is not flushed: then do not park. */

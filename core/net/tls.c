@@ -58,8 +58,36 @@ check_key_file(const char *key, struct err *e)
 	return 0;
 }
 
+/* Whatever the certificate is worth, the handshake goes on: it only counts
+ * where it is good (stream_tls_address). */
+static int
+take_any(int good, X509_STORE_CTX *store)
+{
+	(void)good;
+	(void)store;
+	return 1;
+}
+
+static int
+ask_clients(struct tls_ctx *c, const char *client_ca, struct err *e)
+{
+	STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(client_ca);
+
+	if (!names || SSL_CTX_load_verify_file(c->ssl, client_ca) != 1) {
+		tls_error(e, client_ca);
+		return -1;
+	}
+	SSL_CTX_set_client_CA_list(c->ssl, names);
+	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER, take_any);
+	/* Resumed sessions need to know for whom they are. */
+	SSL_CTX_set_session_id_context(c->ssl, (const unsigned char *)"mail",
+		4);
+	return 0;
+}
+
 struct tls_ctx *
-tls_server_new(const char *certificate, const char *key, struct err *e)
+tls_server_new(const char *certificate, const char *key, const char *client_ca,
+	struct err *e)
 {
 	struct tls_ctx *c;
 	char what[160];
@@ -75,8 +103,12 @@ tls_server_new(const char *certificate, const char *key, struct err *e)
 		snprintf(what, sizeof what, "key %.120s", key);
 		if (SSL_CTX_use_PrivateKey_file(c->ssl, key,
 			SSL_FILETYPE_PEM) == 1 &&
-			SSL_CTX_check_private_key(c->ssl) == 1)
-			return c;
+			SSL_CTX_check_private_key(c->ssl) == 1) {
+			if (!client_ca || ask_clients(c, client_ca, e) == 0)
+				return c;
+			tls_ctx_free(c);
+			return NULL;
+		}
 	}
 	tls_error(e, what);
 	tls_ctx_free(c);

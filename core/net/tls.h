@@ -20,8 +20,10 @@ struct tls_ctx;
 
 /* Paths of PEM files; the key must not be readable by others unless
  * root owns it. TLS 1.2 and newer, session tickets on. */
+/* client_ca: clients are asked for a certificate of this authority, and may
+ * have none; NULL: they are not asked. */
 struct tls_ctx *tls_server_new(const char *certificate, const char *key,
-	struct err *e);
+	const char *client_ca, struct err *e);
 /* Connecting. TAKE_ANY: any certificate is taken, and told whether it is
  * valid (opportunistic TLS, RFC 7435). ca_file NULL: the system's. */
 enum tls_check { TLS_TAKE_ANY, TLS_CHECK_NAME, TLS_CHECK_DANE };

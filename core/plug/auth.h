@@ -23,24 +23,36 @@ enum auth_step {
 
 #define AUTH_ACCOUNT_MAX 324
 
-struct sasl {			/* one exchange; on the stack or in a session */
+struct sasl_terms {		/* what an exchange is held on */
 	const struct plugins *plugins;
 	const char *service;	/* "smtp", "imap", "pop3" */
+	struct str binding;	/* tls-exporter (RFC 9266); empty without TLS */
+	struct str certified;	/* the account that the client's certificate
+				   is for; empty: none */
+};
+
+struct scram;
+
+struct sasl {			/* one exchange; on the stack or in a session */
+	struct sasl_terms terms;
 	const char *mechanism;	/* canonical name once begun */
 	int state;
+	struct scram *scram;
 	struct str login;	/* who it said to be */
 	char account[AUTH_ACCOUNT_MAX];
 };
 
-/* "PLAIN LOGIN", the mechanisms on offer. */
-const char *auth_mechanisms(void);
+/* The mechanisms on offer, best first: "SCRAM-SHA-256 PLAIN LOGIN". */
+void auth_mechanisms(const struct sasl_terms *t, struct buf *out);
 /* initial.at NULL: none was sent. in is decoded already. Challenges are
- * appended to out undecoded. Blocks on the plugins. */
-enum auth_step sasl_begin(struct sasl *s, const struct plugins *p,
-	struct str mechanism, const char *service, struct str initial,
-	struct arena *a, struct buf *out);
+ * appended to out undecoded. Blocks on the plugins. sasl_end after each
+ * exchange, whatever came of it; more often does no harm. */
+enum auth_step sasl_begin(struct sasl *s, const struct sasl_terms *t,
+	struct str mechanism, struct str initial, struct arena *a,
+	struct buf *out);
 enum auth_step sasl_next(struct sasl *s, struct str in, struct arena *a,
 	struct buf *out);
+void sasl_end(struct sasl *s);
 /* USER/PASS, LOGIN. account holds AUTH_ACCOUNT_MAX bytes. */
 enum auth_step auth_password(const struct plugins *p, struct str login,
 	struct str password, const char *service, char *account);

@@ -11,6 +11,8 @@ libcore_a_SOURCES += \
 	core/plug/milter_wire.c core/plug/milter_wire.h
 libcore_a_SOURCES += \
 	core/plug/auth.c core/plug/auth.h \
+	core/plug/bearer.c core/plug/bearer.h \
+	core/plug/scram.c core/plug/scram.h \
 	core/plug/elf_image.c core/plug/elf_image.h \
 	core/plug/facts.h \
 	core/plug/forward.c core/plug/forward.h \

@@ -57,6 +57,10 @@ static const struct mr_setting tls_table[] = {
 		NULL, "PEM file with the certificate and its chain."},
 	{"key", MR_PATH, 0, AT(tls_settings, key), "\"\"", 0, 0, NULL,
 		"PEM file with the private key."},
+	{"client_ca", MR_PATH, 0, AT(tls_settings, client_ca), "\"\"", 0, 0,
+		NULL, "PEM file with the authority of client certificates: "
+		"the mail address in one logs in to the account of that name "
+		"(SASL EXTERNAL). Empty: clients are not asked for any."},
 	MR_SETTINGS_END,
 };
 

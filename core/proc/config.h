@@ -40,6 +40,7 @@ struct log_settings {		/* [log] */
 
 struct tls_settings {		/* [tls] */
 	const char *certificate, *key;
+	const char *client_ca;	/* of clients that log in by certificate */
 };
 
 struct workers_settings {	/* [workers] */

@@ -132,7 +132,8 @@ open_tls(struct worker_life *w, struct err *e)
 
 	if (!*t->certificate || !*t->key || w->args.role == ROLE_RUNNER)
 		return 0;
-	w->house.tls = tls_server_new(t->certificate, t->key, e);
+	w->house.tls = tls_server_new(t->certificate, t->key,
+		*t->client_ca ? t->client_ca : NULL, e);
 	return w->house.tls ? 0 : err_wrap(e, "[tls]");
 }
 

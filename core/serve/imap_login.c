@@ -43,13 +43,33 @@ static const struct {
 } capabilities[] = {
 	{"IMAP4rev1 SASL-IR LITERAL+ ID ENABLE", ALWAYS, NULL},
 	{"STARTTLS", IMAP_FRESH, offers_tls},
-	{"AUTH=PLAIN AUTH=LOGIN", IMAP_FRESH, offers_login},
+	{NULL, IMAP_FRESH, offers_login},	/* AUTH=... */
 	{"LOGINDISABLED", IMAP_FRESH, offers_no_login},
 	{"IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE", INSIDE, NULL},
 	{"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE "
 		"STATUS=SIZE", INSIDE, NULL},
 	{"ESEARCH WITHIN CONDSTORE QRESYNC BINARY UTF8=ACCEPT", INSIDE, NULL},
 };
+
+/* "AUTH=PLAIN AUTH=LOGIN" */
+static const char *
+login_words(struct imap *k)
+{
+	struct sasl_terms t = session_sasl_terms(k->session, "imap");
+	struct arena *a = &k->session->command;
+	const char *text = "";
+	struct str rest, word;
+	struct buf b;
+
+	buf_init(&b, 400);
+	auth_mechanisms(&t, &b);
+	rest = buf_str(&b);
+	while ((word = str_word(&rest)).len)
+		text = arena_printf(a, "%s%sAUTH=%.*s", text, *text ? " " : "",
+			STR_ARGS(word));
+	buf_free(&b);
+	return text;
+}
 
 const char *
 imap_capabilities(struct imap *k)
@@ -62,7 +82,8 @@ imap_capabilities(struct imap *k)
 		if (capabilities[i].states & k->state &&
 			(!capabilities[i].holds || capabilities[i].holds(k)))
 			text = arena_printf(a, "%s %s", text,
-				capabilities[i].words);
+				capabilities[i].words ? capabilities[i].words :
+				login_words(k));
 	if (k->state == IMAP_FRESH)
 		return text;
 	return arena_printf(a, "%s APPENDLIMIT=%lld", text,
@@ -203,23 +224,26 @@ exchange(struct imap *k, struct str mechanism, struct str initial)
 	struct arena *a = &k->session->command;
 	struct imap_answer no;
 	struct buf challenge;
+	struct sasl_terms terms = session_sasl_terms(k->session, "imap");
 	enum auth_step step;
 	struct sasl sasl;
 	struct str said;
 
 	buf_init(&challenge, 4096);
-	step = sasl_begin(&sasl, k->house->plugins, mechanism, "imap",
-		initial, a, &challenge);
+	step = sasl_begin(&sasl, &terms, mechanism, initial, a, &challenge);
 	while (step == AUTH_CONTINUE) {
 		if (!ask(k, &challenge, &said, &no)) {
 			buf_free(&challenge);
+			sasl_end(&sasl);
 			return no;
 		}
 		buf_reset(&challenge);
 		step = sasl_next(&sasl, said, a, &challenge);
 	}
 	buf_free(&challenge);
-	return after_step(k, step, str_from(sasl.account), sasl.account);
+	sasl_end(&sasl);
+	return after_step(k, step, step == AUTH_DENIED ? sasl.login :
+		str_from(sasl.account), sasl.account);
 }
 
 struct imap_answer

@@ -104,6 +104,18 @@ offers_tls(const struct pop3 *k)
 }
 
 static void
+offer_logins(struct pop3 *k)
+{
+	struct sasl_terms t = session_sasl_terms(k->session, "pop3");
+	struct buf b;
+
+	buf_init(&b, 400);
+	auth_mechanisms(&t, &b);
+	stream_printf(&k->session->stream, "USER\r\nSASL %s\r\n", buf_c(&b));
+	buf_free(&b);
+}
+
+static void
 write_capabilities(struct pop3 *k)
 {
 	struct stream *s = &k->session->stream;
@@ -112,7 +124,7 @@ write_capabilities(struct pop3 *k)
 	stream_puts(s, "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
 		"PIPELINING\r\nEXPIRE NEVER\r\nIMPLEMENTATION Mailroom\r\n");
 	if (session_is_private(k->session))
-		stream_printf(s, "USER\r\nSASL %s\r\n", auth_mechanisms());
+		offer_logins(k);
 	if (login && offers_tls(k))
 		stream_puts(s, "STLS\r\n");
 }
@@ -336,6 +348,7 @@ close_pop3(struct session *s)
 	struct pop3 *k = pop3_of(s);
 
 	free(k->mail);
+	sasl_end(&k->sasl);
 	explicit_bzero(&k->sasl, sizeof k->sasl);
 }
 

@@ -61,6 +61,8 @@ take_step(struct pop3 *k, enum auth_step step, const struct buf *challenge)
 	struct buf b64;
 
 	k->in_auth = step == AUTH_CONTINUE;
+	if (!k->in_auth)
+		sasl_end(&k->sasl);
 	switch (step) {
 	case AUTH_CONTINUE:
 		buf_init(&b64, 8192);
@@ -120,8 +122,14 @@ pop3_auth_line(struct pop3 *k, struct str line)
 static void
 write_mechanisms(struct pop3 *k)
 {
-	struct str rest = str_from(auth_mechanisms()), word;
+	struct sasl_terms t = session_sasl_terms(k->session, "pop3");
+	struct str rest, word;
+	struct buf b;
 
+	buf_init(&b, 400);
+	auth_mechanisms(&t, &b);
+	rest = arena_str(&k->session->command, buf_str(&b));
+	buf_free(&b);
 	while ((word = str_word(&rest)).len) {
 		stream_write_str(&k->session->stream, word);
 		stream_puts(&k->session->stream, "\r\n");
@@ -133,6 +141,7 @@ pop3_auth(struct pop3 *k, struct str args, struct pop3_mail *mail)
 {
 	struct str mechanism = str_word(&args), word = str_word(&args);
 	struct str initial = {NULL, 0};
+	struct sasl_terms terms;
 	struct buf challenge;
 	struct pop3_answer r;
 
@@ -150,8 +159,10 @@ pop3_auth(struct pop3 *k, struct str args, struct pop3_mail *mail)
 	else if (word.len && !decode(k, word, &initial))
 		return malformed(k);
 	buf_init(&challenge, 4096);
-	r = take_step(k, sasl_begin(&k->sasl, k->house->plugins, mechanism,
-		"pop3", initial, &k->session->arena, &challenge), &challenge);
+	sasl_end(&k->sasl);
+	terms = session_sasl_terms(k->session, "pop3");
+	r = take_step(k, sasl_begin(&k->sasl, &terms, mechanism, initial,
+		&k->session->arena, &challenge), &challenge);
 	buf_free(&challenge);
 	return r;
 }

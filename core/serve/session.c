@@ -17,6 +17,7 @@
 #include "net/limit.h"
 #include "net/proxy.h"
 #include "plug/observe.h"
+#include "plug/route.h"
 
 #define TURN_MOST 16
 #define HANDSHAKE_MS 30000
@@ -407,4 +408,38 @@ session_is_private(const struct session *s)
 {
 	return s->tls || (s->house->limits->cleartext_loopback &&
 		sock_is_loopback(&s->peer));
+}
+
+/* The account that a certificate is for: the address must be its very name. */
+static struct str
+certified_account(struct session *s)
+{
+	struct route_target *targets = NULL;
+	char address[AUTH_ACCOUNT_MAX];
+	struct str named;
+
+	if (!stream_tls_address(&s->stream, address, sizeof address))
+		return STR("");
+	named = str_from(address);
+	if (route_resolve(s->house->plugins, &s->arena, named, 0, &targets) !=
+		ROUTE_LOCAL || targets->next || !targets->account ||
+		!str_iis(named, targets->account))
+		return STR("");
+	return str_from(targets->account);
+}
+
+struct sasl_terms
+session_sasl_terms(struct session *s, const char *service)
+{
+	struct sasl_terms t = {.plugins = s->house->plugins,
+		.service = service, .binding = STR(""), .certified = STR("")};
+	unsigned char binding[32];
+
+	if (!s->tls)
+		return t;
+	if (stream_tls_binding(&s->stream, binding))
+		t.binding = arena_str(&s->arena, str_of(binding,
+			sizeof binding));
+	t.certified = certified_account(s);
+	return t;
 }

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "net/park.h"
 #include "net/stream.h"
+#include "plug/auth.h"
 #include "serve/serve.h"
 
 struct session;
@@ -89,6 +90,8 @@ void session_log_login(struct session *s, const char *result,
 void session_tell(const struct session *s, struct mr_event *e);
 /* Our end of the connection. */
 void session_local(const struct session *s, struct sock_addr *out);
+/* What a login of this session may rest on. Lives in the session's arena. */
+struct sasl_terms session_sasl_terms(struct session *s, const char *service);
 /* Clear text may carry a password: TLS, or loopback where allowed. */
 bool session_is_private(const struct session *s);
 

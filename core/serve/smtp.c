@@ -121,8 +121,12 @@ verb_ehlo(struct smtp *k, struct str args)
 	smtp_offer(k, &b);
 	if (offers_tls(k))
 		buf_adds(&b, "\nSTARTTLS");
-	if (offers_auth(k))
-		buf_addf(&b, "\nAUTH %s", auth_mechanisms());
+	if (offers_auth(k)) {
+		struct sasl_terms t = session_sasl_terms(k->session, "smtp");
+
+		buf_adds(&b, "\nAUTH ");
+		auth_mechanisms(&t, &b);
+	}
 	if (k->may_xclient)
 		buf_adds(&b, "\nXCLIENT " SMTP_XCLIENT_NAMES);
 	buf_adds(&b, "\nENHANCEDSTATUSCODES\nHELP");
@@ -497,6 +501,7 @@ close_smtp(struct session *s)
 	smtp_reset(k);
 	hooks_end(k->hooks);
 	arena_free(&k->message);
+	sasl_end(&k->sasl);
 	explicit_bzero(&k->sasl, sizeof k->sasl);
 }
 

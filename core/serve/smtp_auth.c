@@ -39,6 +39,8 @@ take_step(struct smtp *k, enum auth_step step, const struct buf *challenge)
 	struct reply r;
 
 	k->in_auth = false;
+	if (step != AUTH_CONTINUE)
+		sasl_end(&k->sasl);
 	switch (step) {
 	case AUTH_CONTINUE:
 		k->in_auth = true;
@@ -104,6 +106,7 @@ smtp_auth(struct smtp *k, struct str args)
 {
 	struct str mechanism = str_word(&args), word = str_word(&args);
 	struct str initial = {NULL, 0};
+	struct sasl_terms terms;
 	struct buf challenge;
 	struct reply r;
 
@@ -123,8 +126,10 @@ smtp_auth(struct smtp *k, struct str args)
 	else if (word.len && !decode(k, word, &initial, &r))
 		return r;
 	buf_init(&challenge, 4096);
-	r = take_step(k, sasl_begin(&k->sasl, k->house->plugins, mechanism,
-		"smtp", initial, &k->session->arena, &challenge), &challenge);
+	sasl_end(&k->sasl);
+	terms = session_sasl_terms(k->session, "smtp");
+	r = take_step(k, sasl_begin(&k->sasl, &terms, mechanism, initial,
+		&k->session->arena, &challenge), &challenge);
 	buf_free(&challenge);
 	return r;
 }

@@ -344,6 +344,24 @@ enum mr_auth_answer {
 	MR_AUTH_TEMPFAIL,
 };
 
+#define MR_SCRAM_KEYS 32
+
+struct mr_scram_key {
+	uint8_t stored[32], server[32];	/* as long as the hash */
+	char name[64];		/* of an app password, "" the account's own */
+	int64_t used_ms;	/* wall clock */
+};
+
+struct mr_scram {
+	uint32_t size;
+	uint32_t iterations;
+	uint8_t salt[64];
+	size_t salt_len;
+	char account[324];	/* its canonical name */
+	struct mr_scram_key key[MR_SCRAM_KEYS];
+	size_t n_keys;
+};
+
 struct mr_auth {
 	uint32_t size;
 	/* May block. account receives the canonical name of the account
@@ -352,6 +370,21 @@ struct mr_auth {
 	enum mr_auth_answer (*verify)(void *self, struct mr_str login,
 		struct mr_str password, const char *service,
 		char *account, size_t account_size);
+	/* Keys of the login for SCRAM (RFC 5802): without this, SCRAM is not
+	 * offered. All have the one salt and count, which are set for logins
+	 * that do not exist too, and then always the same ones, with DENIED.
+	 * OK: *out has at least one key for this service. */
+	enum mr_auth_answer (*scram)(void *self, struct mr_str login,
+		const char *service, int is_sha256, struct mr_scram *out);
+	/* One of them was the right one; for its date of last use. May be
+	 * NULL. */
+	void (*scram_used)(void *self, const char *account,
+		const struct mr_scram_key *key);
+	/* A token instead of a password: OAUTHBEARER (RFC 7628), XOAUTH2. The
+	 * plugin says whose it is; login is what the client said, or empty. */
+	enum mr_auth_answer (*token)(void *self, struct mr_str login,
+		struct mr_str token, const char *service, char *account,
+		size_t account_size);
 };
 
 /* Role: say where an address leads. */

@@ -322,6 +322,13 @@ struct mr_mailing_list {
 	const char *owner;
 };
 
+struct mr_app_password {
+	uint32_t size;
+	const char *account, *name;
+	const char *scopes;	/* "imap,pop3,smtp", some of them */
+	int64_t created_ms, used_ms;	/* used_ms 0: never; to the hour */
+};
+
 /* Callbacks of the walks below return 0 to go on. What they are given is
  * valid during the call. They must not call the store. */
 
@@ -510,6 +517,18 @@ struct mr_store {
 		struct mr_error *err);
 	int (*list_list)(void *self,
 		int (*each)(void *arg, const struct mr_mailing_list *l),
+		void *arg, struct mr_error *err);
+
+	/* Passwords for one program each, beside the account's own; random and
+	 * of at least 16 characters, hyphens not counted. EXISTS, MISSING,
+	 * INVALID. account NULL: of all. */
+	int (*app_password_add)(void *self, const char *account,
+		const char *name, const char *scopes, const char *password,
+		struct mr_error *err);
+	int (*app_password_remove)(void *self, const char *account,
+		const char *name, struct mr_error *err);
+	int (*app_password_list)(void *self, const char *account,
+		int (*each)(void *arg, const struct mr_app_password *p),
 		void *arg, struct mr_error *err);
 
 	/* Small facts whose key begins so, in order of their keys. A counter's

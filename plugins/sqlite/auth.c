@@ -161,14 +161,16 @@ matches(struct sq_logins *l, struct mr_str password, const char *hash)
 struct found {
 	char hash[HASH_MOST];	/* "": there is no such account */
 	bool disabled;
+	bool has_keys;		/* for SCRAM */
 	bool served;		/* its domain is one of ours */
 };
 
 static int
 read_account(struct sq_db *db, const char *name, struct found *out)
 {
-	sqlite3_stmt *st = sq_sql(db, "SELECT password, disabled FROM account"
-		" WHERE name = ?");
+	sqlite3_stmt *st = sq_sql(db, "SELECT password, disabled, EXISTS"
+		" (SELECT 1 FROM credential WHERE account = account.id AND"
+		" name = '') FROM account WHERE name = ?");
 	int step;
 
 	sq_bind(st, "s", name);
@@ -176,6 +178,7 @@ read_account(struct sq_db *db, const char *name, struct found *out)
 	if (step == SQLITE_ROW) {
 		snprintf(out->hash, sizeof out->hash, "%s", sq_text(st, 0));
 		out->disabled = sqlite3_column_int(st, 1);
+		out->has_keys = sqlite3_column_int(st, 2);
 	}
 	sqlite3_reset(st);
 	return step == SQLITE_ROW || step == SQLITE_DONE ? MR_STORE_OK :
@@ -222,6 +225,22 @@ check(struct sq *s, const char *name, struct mr_str password,
 	return MR_AUTH_OK;
 }
 
+/* Of an account from before there were any; its own password alone. */
+static void
+make_keys(struct sq *s, const char *name, struct mr_str password,
+	const char *hash)
+{
+	struct mr_error err;
+	char *text;
+
+	if (check(s, name, password, hash) != MR_AUTH_OK)
+		return;
+	text = sq_printf("%.*s", (int)password.len, password.at);
+	sq_scram_set(s, name, text, &err);
+	OPENSSL_cleanse(text, password.len);
+	free(text);
+}
+
 static enum mr_auth_answer
 verify(void *self, struct mr_str login, struct mr_str password,
 	const char *service, char *account, size_t account_size)
@@ -229,9 +248,9 @@ verify(void *self, struct mr_str login, struct mr_str password,
 	struct sq *s = self;
 	char name[SQ_ADDRESS_MOST + 1];
 	struct found f = {.served = false};
-	enum mr_auth_answer answer;
+	enum mr_auth_answer answer = MR_AUTH_DENIED;
+	bool disabled = false;
 
-	(void)service;
 	if (sq_lower(login, name) &&
 		find_account(s, name, &f) != MR_STORE_OK)
 		return MR_AUTH_TEMPFAIL;
@@ -241,13 +260,21 @@ verify(void *self, struct mr_str login, struct mr_str password,
 		matches(s->logins, password, nobody);
 		return f.served ? MR_AUTH_DENIED : MR_AUTH_UNKNOWN;
 	}
-	answer = check(s, name, password, f.hash);
+	if (sq_app_password_fits(s, name, password, service, &disabled))
+		answer = MR_AUTH_OK;
+	else
+		answer = check(s, name, password, f.hash);
 	if (answer != MR_AUTH_OK || f.disabled)
 		return MR_AUTH_DENIED;
+	if (!f.has_keys)
+		make_keys(s, name, password, f.hash);
 	if (strlen(name) >= account_size)
 		return MR_AUTH_TEMPFAIL;
 	strcpy(account, name);
 	return MR_AUTH_OK;
 }
 
-const struct mr_auth sq_auth = {.size = sizeof sq_auth, .verify = verify};
+const struct mr_auth sq_auth = {
+	.size = sizeof sq_auth, .verify = verify, .scram = sq_scram,
+	.scram_used = sq_scram_used,
+};

@@ -257,7 +257,8 @@ sq_account_add(void *self, const char *name, const char *password,
 		return MR_STORE_FAILED;
 	code = change(self, run_account_add, &e, err);
 	free(hash);
-	return code;
+	return code == MR_STORE_OK ? sq_scram_set(self, e.name, password,
+		err) : code;
 }
 
 static int
@@ -297,7 +298,8 @@ sq_account_set(void *self, const char *name, const char *password,
 	e.hash = hash;
 	code = change(self, run_account_set, &e, err);
 	free(hash);
-	return code;
+	return code == MR_STORE_OK && password ? sq_scram_set(self, e.name,
+		password, err) : code;
 }
 
 static int
@@ -321,6 +323,9 @@ run_account_remove(struct sq_tx *tx, void *arg, struct mr_error *err)
 		return code;
 	code = sq_run(tx->db, err, "DELETE FROM subscription"
 		" WHERE account = ?", "i", id);
+	if (code == MR_STORE_OK)
+		code = sq_run(tx->db, err, "DELETE FROM credential"
+			" WHERE account = ?", "i", id);
 	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "DELETE FROM account WHERE id = ?",
 			"i", id);

@@ -14,11 +14,12 @@ plugins_sqlite_sqlite_so_SOURCES = plugins/sqlite/sqlite.c \
 	plugins/sqlite/flags.c plugins/sqlite/copy.c \
 	plugins/sqlite/ledger.c plugins/sqlite/directory.c plugins/sqlite/state.c \
 	plugins/sqlite/auth.c plugins/sqlite/route.c \
-	plugins/sqlite/plain.c
+	plugins/sqlite/plain.c plugins/sqlite/credential.c
 plugins_sqlite_sqlite_so_CFLAGS = $(PLUGIN_CFLAGS) -D_GNU_SOURCE $(SQLITE_CFLAGS) \
 	$(OPENSSL_CFLAGS) $(CRYPT_CFLAGS)
 plugins_sqlite_sqlite_so_LDFLAGS = $(PLUGIN_LDFLAGS)
-plugins_sqlite_sqlite_so_LDADD = $(SQLITE_LIBS) $(CRYPT_LIBS) -lcrypto
+plugins_sqlite_sqlite_so_LDADD = $(SQLITE_LIBS) $(CRYPT_LIBS) $(UNISTRING_LIBS) \
+	-lcrypto
 
 # Tests load the module with a host of their own; t/bench/store is run by hand.
 sqlite_tests = t/plug/sqlite/commit t/plug/sqlite/queue \

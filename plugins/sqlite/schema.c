@@ -85,6 +85,17 @@ static const char *const step[] = {
 	"ALTER TABLE mailbox ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;",
 	"CREATE TABLE list (address TEXT PRIMARY KEY, owner TEXT NOT NULL)"
 	" WITHOUT ROWID;",
+	/* credential.c */
+	"CREATE TABLE credential (account INTEGER NOT NULL, name TEXT NOT NULL,"
+	" scopes TEXT NOT NULL, digest BLOB NOT NULL, stored1 BLOB NOT NULL,"
+	" server1 BLOB NOT NULL, stored256 BLOB NOT NULL,"
+	" server256 BLOB NOT NULL, created_ms INTEGER NOT NULL,"
+	" used_ms INTEGER NOT NULL, PRIMARY KEY (account, name))"
+	" WITHOUT ROWID;"
+	"CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL)"
+	" WITHOUT ROWID;"
+	"INSERT INTO secret VALUES ('scram', randomblob(32));"
+	"ALTER TABLE account ADD COLUMN scram_salt BLOB;",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

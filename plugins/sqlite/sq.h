@@ -267,6 +267,23 @@ int sq_list_list(void *self,
 	struct mr_error *err);
 int sq_figures(void *self, int64_t *messages, int64_t *queued, int64_t *held,
 	int64_t *bytes, struct mr_error *err);
+/* credential.c */
+int sq_app_password_add(void *self, const char *account, const char *name,
+	const char *scopes, const char *password, struct mr_error *err);
+int sq_app_password_remove(void *self, const char *account, const char *name,
+	struct mr_error *err);
+int sq_app_password_list(void *self, const char *account,
+	int (*each)(void *arg, const struct mr_app_password *p), void *arg,
+	struct mr_error *err);
+/* Keys of the account's own password, which is right. */
+int sq_scram_set(struct sq *q, const char *account, const char *password,
+	struct mr_error *err);
+bool sq_app_password_fits(struct sq *q, const char *account,
+	struct mr_str password, const char *service, bool *disabled);
+enum mr_auth_answer sq_scram(void *self, struct mr_str login,
+	const char *service, int is_sha256, struct mr_scram *out);
+void sq_scram_used(void *self, const char *account,
+	const struct mr_scram_key *key);
 /* state.c */
 int sq_state_list(void *self, const char *space, const char *prefix,
 	int64_t now_ms, int (*each)(void *arg, const char *key,

@@ -245,6 +245,9 @@ static const struct mr_store store = {
 	.ledger = sq_ledger,
 	.list_set = sq_list_set,
 	.list_list = sq_list_list,
+	.app_password_add = sq_app_password_add,
+	.app_password_remove = sq_app_password_remove,
+	.app_password_list = sq_app_password_list,
 	.state_list = sq_state_list,
 };
 
