@@ -28,6 +28,7 @@ static const struct word role_words[] = {
 	{"store", offsetof(struct mr_plugin, store)},
 	{"transport", offsetof(struct mr_plugin, transport)},
 	{"observer", offsetof(struct mr_plugin, observer)},
+	{"fetcher", offsetof(struct mr_plugin, fetcher)},
 	{NULL, 0},
 };
 

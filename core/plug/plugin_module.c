@@ -112,7 +112,8 @@ check_roles(const struct mr_plugin *d, const char *module, struct err *e)
 	} roles[] = {
 		{"filter", PLUG_ROLE(d, filter),
 			offsetof(struct mr_filter, connect)},
-		{"auth", PLUG_ROLE(d, auth), sizeof(struct mr_auth)},
+		{"auth", PLUG_ROLE(d, auth),
+			offsetof(struct mr_auth, scram)},
 		{"route", PLUG_ROLE(d, route),
 			offsetof(struct mr_route, may_send)},
 		{"store", PLUG_ROLE(d, store), sizeof(uint32_t)},
@@ -120,6 +121,7 @@ check_roles(const struct mr_plugin *d, const char *module, struct err *e)
 			sizeof(struct mr_transport)},
 		{"observer", PLUG_ROLE(d, observer),
 			sizeof(struct mr_observer)},
+		{"fetcher", PLUG_ROLE(d, fetcher), sizeof(struct mr_fetcher)},
 	};
 	uint32_t size;
 	size_t i;

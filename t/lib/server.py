@@ -174,6 +174,10 @@ class Server:
                 "address": ["127.0.0.1:%d" % self.ports[name]]}
         for name, settings in self.extra.items():
             sections.setdefault(name, {}).update(settings)
+            # Of this build: a copy that any user can read.
+            if str(settings.get("module", "")).startswith("build:"):
+                sections[name]["module"] = self.plugin(
+                    settings["module"][6:])
         return sections
 
     def write_config(self):

@@ -56,7 +56,8 @@ def test_offers(s):
     for port in ("submission", "submissions"):
         with s.line(port) as c:
             words = c.ask("EHLO x.test")[1]
-            tap.contains(words, "AUTH PLAIN LOGIN", port)
+            tap.eq([w.endswith(" PLAIN LOGIN") for w in words
+                    if w.startswith("AUTH ")], [True], port)
 
 
 def test_plain(s):

@@ -92,16 +92,12 @@ class House:
         self.server = Server({
             "dns": {"servers": [self.knot.address], "cache": False,
                     "trust_anchors": self.knot.anchors},
-            "plugin.https": {"module": self.module("https"),
+            "plugin.https": {"module": "build:https",
                              "ca_file": self.ca.file},
             "queue": {"port": port, "sts_port": self.web.port,
                       "retry_first": "30m", "connection_idle": "0s",
                       "ca_file": self.ca.file}}).__enter__()
         return self
-
-    def module(self, name):
-        from server import BUILD
-        return "%s/plugins/%s/%s.so" % (BUILD, name, name)
 
     def zone(self, port):
         good, other = self.sinks["good"].tls[0], self.sinks["other"].tls[0]
