@@ -74,3 +74,21 @@ limit_peer_key(const struct sock_addr *peer, char out[SOCK_TEXT])
 	sock_host(&net, out);
 	return str_from(out);
 }
+
+struct str
+limit_network_key(const struct sock_addr *peer, char out[SOCK_TEXT + 4])
+{
+	struct sock_addr net = *peer;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&net.sa;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&net.sa;
+
+	if (net.sa.ss_family == AF_INET)
+		v4->sin_addr.s_addr &= htonl(0xffffff00);
+	else if (net.sa.ss_family == AF_INET6)
+		memset(v6->sin6_addr.s6_addr + (IN6_IS_ADDR_V4MAPPED(
+			&v6->sin6_addr) ? 15 : 6), 0, IN6_IS_ADDR_V4MAPPED(
+			&v6->sin6_addr) ? 1 : 10);
+	memcpy(out, "net ", 4);
+	sock_host(&net, out + 4);
+	return str_from(out);
+}

@@ -22,5 +22,8 @@ void limit_give(struct limit *l, struct str key);
 /* The key of a peer: its IPv4 address, or the /64 of its IPv6 address. out
  * holds SOCK_TEXT bytes. */
 struct str limit_peer_key(const struct sock_addr *peer, char out[SOCK_TEXT]);
+/* Its network: the /24, or the /48; with "net " in front. */
+struct str limit_network_key(const struct sock_addr *peer,
+	char out[SOCK_TEXT + 4]);
 
 #endif

@@ -246,7 +246,8 @@ fill(struct stream *s, bool wait)
 	}
 	if (s->in_end == s->in_room)
 		return false;
-	n = read_some(s, s->in + s->in_end, s->in_room - s->in_end, wait);
+	n = read_some(s, s->in + s->in_end, s->sparing ? 1 :
+		s->in_room - s->in_end, wait);
 	s->in_end += (uint32_t)n;
 	return n > 0;
 }

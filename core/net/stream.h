@@ -36,6 +36,8 @@ struct stream {
 	uint32_t min_rate;	/* bytes a second over windows of 10 s; 0: none */
 	uint32_t window_bytes, window_waited;	/* ms spent in waiting */
 	uint64_t bytes_in, bytes_out;
+	bool sparing;		/* takes byte by byte, and leaves what follows
+				   to somebody else (TLS behind a PROXY header) */
 	bool eof;
 	struct err *failed;	/* NULL while all is well */
 };

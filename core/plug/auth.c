@@ -5,6 +5,9 @@
  */
 #include "plug/auth.h"
 
+#include <pthread.h>
+
+#include "base/enc.h"
 #include "mail/addr.h"
 #include "plug/bearer.h"
 #include "plug/hooks.h"
@@ -58,6 +61,32 @@ auth_password(const struct plugins *p, struct str login, struct str password,
 	return answer;
 }
 
+static unsigned char guess_key[32];
+
+static void
+make_guess_key(void)
+{
+	enc_random(guess_key, sizeof guess_key);
+}
+
+uint64_t
+auth_guess(struct str login, struct str password)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct enc_sha256 *h = enc_sha256_new();
+	unsigned char digest[32];
+	uint64_t guess;
+
+	pthread_once(&once, make_guess_key);
+	enc_sha256_add(h, guess_key, sizeof guess_key);
+	enc_sha256_add(h, login.at, login.len);
+	enc_sha256_add(h, "", 1);
+	enc_sha256_add(h, password.at, password.len);
+	enc_sha256_end(h, digest);
+	memcpy(&guess, digest, sizeof guess);
+	return guess | 1ull << 63;
+}
+
 /* authzid NUL authcid NUL password; the first must be empty or the second:
  * nobody may act as another. */
 static enum auth_step
@@ -74,6 +103,7 @@ plain(struct sasl *s, struct str in, struct arena *a)
 	if (str_has_byte(in, '\0') || !authcid.len)
 		return AUTH_MALFORMED;
 	s->login = arena_str(a, authcid);
+	s->guess = auth_guess(authcid, in);
 	if (authzid.len && !str_ieq(authzid, authcid))
 		return AUTH_DENIED;
 	return auth_password(s->terms.plugins, authcid, in, s->terms.service,
@@ -222,6 +252,7 @@ sasl_next(struct sasl *s, struct str in, struct arena *a, struct buf *out)
 		s->login = arena_str(a, in);
 		return challenge(s, LOGIN_PASSWORD, "Password:", out);
 	case LOGIN_PASSWORD:
+		s->guess = auth_guess(s->login, in);
 		return auth_password(s->terms.plugins, s->login, in,
 			s->terms.service, s->account);
 	case SCRAM:

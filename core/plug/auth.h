@@ -39,8 +39,13 @@ struct sasl {			/* one exchange; on the stack or in a session */
 	int state;
 	struct scram *scram;
 	struct str login;	/* who it said to be */
+	uint64_t guess;		/* auth_guess, 0: there was no password */
 	char account[AUTH_ACCOUNT_MAX];
 };
+
+/* The same number for the same login and password, in this process; not 0.
+ * It tells nothing of them. */
+uint64_t auth_guess(struct str login, struct str password);
 
 /* The mechanisms on offer, best first: "SCRAM-SHA-256 PLAIN LOGIN". */
 void auth_mechanisms(const struct sasl_terms *t, struct buf *out);

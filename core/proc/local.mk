@@ -39,7 +39,7 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/milter_proxy.c core/proc/milter_proxy.h \
 	core/proc/milter_replay.c core/proc/milter_replay.h \
 	core/proc/cli_trace.c core/proc/cli_audit.c \
-	core/proc/cli_app_password.c \
+	core/proc/cli_app_password.c core/proc/cli_ban.c \
 	core/proc/cli_tls.c core/proc/sendmail.c core/proc/sendmail_text.c \
 	core/proc/sendmail_smtp.c core/proc/sendmail.h \
 	core/proc/explain.c core/proc/explain.h

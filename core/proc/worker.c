@@ -30,6 +30,7 @@
 #include "proc/priv.h"
 #include "proc/spawn.h"
 #include "queue/queue.h"
+#include "serve/guard.h"
 #include "serve/pickup.h"
 #include "serve/session.h"
 #include "serve/watch.h"
@@ -210,6 +211,7 @@ open_park(struct worker_life *w, struct err *e)
 
 	h->peers = limit_new();
 	h->logins = limit_new();
+	h->guard = guard_new(&h->store, h->limits);
 	h->park = park_new((unsigned)threads, (size_t)ws->stack,
 		(unsigned)w->config->limits.connections, e);
 	if (!h->park)

@@ -259,7 +259,7 @@ turn(struct session *s)
 	if (!k->delay)
 		return SESSION_MORE;
 	k->delay = false;
-	return session_pause(s);
+	return session_pause(s, k->house->limits->auth_delay);
 }
 
 static enum session_next

@@ -170,6 +170,7 @@ imap_login(struct imap *k, struct imap_in *in, bool uid)
 		return imap_bad(k, in);
 	if (!session_is_private(k->session))
 		return not_private();
+	k->session->guess = auth_guess(login, password);
 	return after_step(k, auth_password(k->house->plugins, login, password,
 		"imap", account), login, account);
 }
@@ -242,6 +243,7 @@ exchange(struct imap *k, struct str mechanism, struct str initial)
 	}
 	buf_free(&challenge);
 	sasl_end(&sasl);
+	k->session->guess = sasl.guess;
 	return after_step(k, step, step == AUTH_DENIED ? sasl.login :
 		str_from(sasl.account), sasl.account);
 }

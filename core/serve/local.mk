@@ -1,5 +1,6 @@
 # core/serve: sources and unit tests of this room
 libcore_a_SOURCES += \
+	core/serve/guard.c core/serve/guard.h \
 	core/serve/imap.c core/serve/imap.h \
 	core/serve/imap_box.c core/serve/imap_box.h \
 	core/serve/imap_idle.c \

@@ -63,6 +63,7 @@ take_step(struct pop3 *k, enum auth_step step, const struct buf *challenge)
 	k->in_auth = step == AUTH_CONTINUE;
 	if (!k->in_auth)
 		sasl_end(&k->sasl);
+	k->session->guess = k->sasl.guess;
 	switch (step) {
 	case AUTH_CONTINUE:
 		buf_init(&b64, 8192);
@@ -194,6 +195,7 @@ pop3_pass(struct pop3 *k, struct str args, struct pop3_mail *mail)
 	if (!*k->login)
 		return POP3_ERR("USER comes first");
 	k->sasl.login = arena_str(&k->session->arena, str_from(k->login));
+	k->sasl.guess = auth_guess(str_from(k->login), args);
 	step = auth_password(k->house->plugins, str_from(k->login), args,
 		"pop3", k->sasl.account);
 	explicit_bzero(k->login, sizeof k->login);

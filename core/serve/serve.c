@@ -27,6 +27,21 @@ const struct mr_setting limits_settings_table[] = {
 		connections_per_peer), "100", 0, 1000000, NULL, "Of these, "
 		"from one address (IPv6: one /64). 0: no limit. Loopback is "
 		"never limited."},
+	{"connections_per_network", MR_INT, 0, AT(limits_settings,
+		connections_per_network), "0", 0, 1000000, NULL, "The same for "
+		"a network: IPv4 /24, IPv6 /48. 0: no limit."},
+	{"connection_rate", MR_INT, 0, AT(limits_settings, connection_rate),
+		"0", 0, 1000000, NULL, "Connections of one address a minute, "
+		"to each worker. 0: no limit."},
+	{"error_delay", MR_DURATION, 0, AT(limits_settings, error_delay),
+		"\"1s\"", 0, MINUTE, NULL, "Pause before the answer to each "
+		"bad SMTP command behind the third. 0: none."},
+	{"ban_after", MR_INT, 0, AT(limits_settings, ban_after), "10", 0, 50,
+		NULL, "So many different wrong passwords within an hour ban "
+		"an address, unless somebody logged in from there within 30 "
+		"days. 0: nobody is banned."},
+	{"ban_time", MR_DURATION, 0, AT(limits_settings, ban_time), "\"1h\"",
+		1000, 366 * 86400000LL, NULL, "How long a ban lasts."},
 	{"connections_per_login", MR_INT, 0, AT(limits_settings,
 		connections_per_login), "50", 0, 1000000, NULL, "IMAP and POP3 "
 		"connections of one account to a worker. 0: no limit."},
@@ -80,6 +95,10 @@ const struct mr_setting smtp_settings_table[] = {
 		"\"30d\"", 0, 366 * 86400000LL, NULL, "How long submission may "
 		"have mail held before it goes out (RFC 4865). 0: not "
 		"offered."},
+	{"greet_pause", MR_DURATION, 0, AT(smtp_settings, greet_pause),
+		"\"2s\"", 0, MINUTE, NULL, "Strangers on port 25 wait so long "
+		"for the greeting, once a month each; who talks before it is "
+		"refused. 0: no pause."},
 	{"reverse_dns", MR_BOOL, 0, AT(smtp_settings, reverse_dns), "true", 0,
 		0, NULL, "Look up and confirm the name of each client."},
 	{"dns_timeout", MR_DURATION, 0, AT(smtp_settings, dns_timeout),

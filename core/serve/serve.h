@@ -21,6 +21,7 @@
 #include "plug/store.h"
 #include "queue/nexthop.h"
 
+struct guard;
 struct limit;
 struct watch;
 
@@ -40,6 +41,10 @@ struct limits_settings {	/* [limits] */
 	int64_t min_rate;		/* bytes a second in DATA and literals */
 	int64_t auth_delay;		/* after a wrong password; 0: off */
 	int64_t auth_tries;		/* wrong passwords a session */
+	int64_t connections_per_network;	/* IPv4 /24, IPv6 /48 */
+	int64_t connection_rate;	/* of a peer, a minute; 0: any */
+	int64_t error_delay;		/* behind the third bad command, ms */
+	int64_t ban_after, ban_time;	/* wrong passwords; ms */
 	int64_t received_fields;	/* loop guard: most Received fields */
 	bool cleartext_loopback;	/* clear-text login from loopback */
 };
@@ -52,6 +57,7 @@ struct smtp_settings {		/* [smtp] */
 	struct mr_list xclient_networks;	/* may say whom they speak for */
 	struct mr_list remove_headers;	/* of strangers, before filters */
 	int64_t future_release;		/* ms, longest; 0: not offered */
+	int64_t greet_pause;		/* before the greeting, ms; 0: none */
 	bool reverse_dns;		/* look up the peer's name */
 	int64_t dns_timeout;
 	int64_t filter_timeout;		/* of one hook */
@@ -90,6 +96,7 @@ struct house {
 	struct dns *dns;
 	struct park *park;
 	struct limit *peers, *logins;	/* connection counts */
+	struct guard *guard;
 	struct watch *watch;		/* mailbox worker only */
 };
 

@@ -18,6 +18,7 @@
 #include "net/proxy.h"
 #include "plug/observe.h"
 #include "plug/route.h"
+#include "serve/guard.h"
 
 #define TURN_MOST 16
 #define HANDSHAKE_MS 30000
@@ -71,6 +72,15 @@ tell_closed(const struct session *s)
 }
 
 static void
+uncount_peer(struct session *s)
+{
+	if (*s->peer_key)
+		limit_give(s->house->peers, str_from(s->peer_key));
+	if (*s->network_key)
+		limit_give(s->house->peers, str_from(s->network_key));
+}
+
+static void
 leave(struct guest *g)
 {
 	struct session *s = session_of(g);
@@ -85,8 +95,7 @@ leave(struct guest *g)
 		LOG_S("error", stream_failed(&s->stream) ?
 			stream_error(&s->stream)->text : ""));
 	stream_close(&s->stream);
-	if (*s->peer_key)
-		limit_give(s->house->peers, str_from(s->peer_key));
+	uncount_peer(s);
 	if (s->login_key.len)
 		limit_give(s->house->logins, s->login_key);
 	arena_free(&s->command);
@@ -96,21 +105,31 @@ leave(struct guest *g)
 
 /* ----------------------------------------------------------------- a turn */
 
+/* Counts one more of the key in *slot; false: there are too many. */
+static bool
+take_key(struct session *s, struct str key, int64_t most, char slot[48])
+{
+	if (!most)
+		return true;
+	if (key.len >= 48 || !limit_take(s->house->peers, key, (uint32_t)most))
+		return false;
+	memcpy(slot, key.at, key.len);
+	slot[key.len] = '\0';
+	return true;
+}
+
 static bool
 count_peer(struct session *s)
 {
 	const struct limits_settings *l = s->house->limits;
-	char text[SOCK_TEXT];
-	struct str key;
+	char peer[SOCK_TEXT], network[SOCK_TEXT + 4];
 
-	if (!l->connections_per_peer || sock_is_loopback(&s->peer))
+	if (sock_is_loopback(&s->peer))
 		return true;
-	key = limit_peer_key(&s->peer, text);
-	if (key.len >= sizeof s->peer_key || !limit_take(s->house->peers, key,
-		(uint32_t)l->connections_per_peer))
-		return false;
-	memcpy(s->peer_key, text, key.len + 1);
-	return true;
+	return take_key(s, limit_peer_key(&s->peer, peer),
+		l->connections_per_peer, s->peer_key) &&
+		take_key(s, limit_network_key(&s->peer, network),
+		l->connections_per_network, s->network_key);
 }
 
 static void
@@ -130,10 +149,14 @@ take_proxy(struct session *s)
 {
 	struct sock_addr *local = arena_alloc(&s->arena, sizeof *local);
 	struct err e = {0};
+	bool good;
 
 	session_local(s, local);
 	stream_limit(&s->stream, HANDSHAKE_MS, 0);
-	if (proxy_read(&s->stream, &s->peer, local, &e) < 0) {
+	s->stream.sparing = s->listener->tls == SERVE_TLS_IMPLICIT;
+	good = proxy_read(&s->stream, &s->peer, local, &e) == 0;
+	s->stream.sparing = false;
+	if (!good) {
 		log_warn("session.proxy", LOG_S("session", s->id),
 			LOG_S("listener", s->listener->name),
 			LOG_S("error", e.text));
@@ -146,14 +169,47 @@ take_proxy(struct session *s)
 	return false;
 }
 
+/* ------------------------------------------------------------- at the door */
+
+/* Who never waits: this machine, and networks that the admin named. */
+static bool
+is_friend(const struct session *s)
+{
+	return sock_is_loopback(&s->peer) ||
+		sock_in_nets(&s->peer, &s->house->relay) ||
+		sock_in_nets(&s->peer, &s->house->xclient);
+}
+
+static enum session_next
+refuse(struct session *s, const char *reason, const char *smtp,
+	const char *other)
+{
+	char text[SOCK_TEXT];
+
+	sock_text(&s->peer, text);
+	log_info("session.refused", LOG_S("peer", text),
+		LOG_S("listener", s->listener->name), LOG_S("reason", reason));
+	if (s->listener->tls == SERVE_TLS_IMPLICIT)
+		return SESSION_END;
+	switch (s->listener->protocol) {
+	case SERVE_IMAP:
+		stream_printf(&s->stream, "* BYE [UNAVAILABLE] %s\r\n", other);
+		break;
+	case SERVE_POP3:
+		stream_printf(&s->stream, "-ERR [SYS/TEMP] %s\r\n", other);
+		break;
+	default:
+		stream_printf(&s->stream, "%s\r\n", smtp);
+	}
+	return SESSION_END;
+}
+
 static enum session_next
 open_session(struct session *s)
 {
 	struct mr_event told = {.kind = MR_EVENT_SESSION_OPENED};
 	struct err e = {0};
 
-	if (sock_in_nets(&s->peer, &s->listener->proxy) && !take_proxy(s))
-		return SESSION_END;
 	if (s->listener->tls == SERVE_TLS_IMPLICIT) {
 		stream_limit(&s->stream, HANDSHAKE_MS, 0);
 		if (stream_tls_accept(&s->stream, s->house->tls, &e) < 0) {
@@ -169,6 +225,52 @@ open_session(struct session *s)
 	return s->protocol->open(s);
 }
 
+/* Only servers come to port 25, and servers listen first (RFC 5321 3.1). */
+static bool
+has_to_wait(const struct session *s)
+{
+	return s->house->smtp->greet_pause &&
+		s->listener->protocol == SERVE_SMTP &&
+		s->listener->tls != SERVE_TLS_IMPLICIT && !is_friend(s) &&
+		!guard_is_patient(s->house->guard, &s->peer);
+}
+
+static enum session_next
+admit(struct session *s)
+{
+	if (sock_in_nets(&s->peer, &s->listener->proxy) && !take_proxy(s))
+		return SESSION_END;
+	if (is_friend(s))
+		return open_session(s);
+	if (guard_is_banned(s->house->guard, &s->peer))
+		return refuse(s, "banned", "421 4.7.0 Too many wrong passwords "
+			"from your address, try again later", "Too many wrong "
+			"passwords from your address, try again later");
+	if (!guard_may_come(s->house->guard, &s->peer))
+		return refuse(s, "comes too often", "421 4.7.0 You connect "
+			"too often, try again later", "You connect too often, "
+			"try again later");
+	if (!has_to_wait(s))
+		return open_session(s);
+	s->pausing = true;
+	s->pause_end = clock_mono() + s->house->smtp->greet_pause;
+	return SESSION_MORE;
+}
+
+static enum session_next
+end_pause(struct session *s, unsigned why)
+{
+	if (why & (PARK_WHY_INPUT | PARK_WHY_AGAIN) ||
+		stream_pending(&s->stream, true))
+		return refuse(s, "talked before the greeting", "554 5.5.1 "
+			"You talked before the greeting", "");
+	if (clock_mono() < s->pause_end)
+		return SESSION_MORE;
+	s->pausing = false;
+	guard_note_patient(s->house->guard, &s->peer);
+	return open_session(s);
+}
+
 /* TLS and PROXY headers begin with the client's bytes: until they come the
  * connection holds no thread. */
 static bool
@@ -181,11 +283,15 @@ speaks_first(const struct session *s)
 static enum session_next
 begin_step(struct session *s, unsigned why)
 {
-	if (why & (PARK_WHY_DRAIN | PARK_WHY_TIMER))
+	if (why & PARK_WHY_DRAIN)
+		return SESSION_END;
+	if (s->pausing)
+		return end_pause(s, why);
+	if (why & PARK_WHY_TIMER)
 		return SESSION_END;
 	if (speaks_first(s) && !(why & PARK_WHY_INPUT))
 		return SESSION_MORE;
-	return open_session(s);
+	return admit(s);
 }
 
 static enum session_next
@@ -234,8 +340,8 @@ park_as(struct session *s, enum session_next next)
 	if (!all_read)
 		return PARK_READY;
 	if (next == SESSION_MORE)
-		s->guest.wake_at = clock_mono() + (s->opened ? s->idle_limit :
-			HANDSHAKE_MS);
+		s->guest.wake_at = s->pausing ? s->pause_end : clock_mono() +
+			(s->opened ? s->idle_limit : HANDSHAKE_MS);
 	return PARK_INPUT;
 }
 
@@ -304,6 +410,7 @@ begin(struct listener *l, int fd, const struct sock_addr *peer)
 	if (!sock_in_nets(peer, &l->proxy) && !count_peer(s)) {
 		log_refused_peer(s);
 		turn_away(l, fd, "too many connections from your address");
+		uncount_peer(s);
 		free(s);
 		return false;
 	}
@@ -312,8 +419,7 @@ begin(struct listener *l, int fd, const struct sock_addr *peer)
 	stream_init(&s->stream, fd);
 	if (park_add(s->house->park, &s->guest))
 		return true;
-	if (*s->peer_key)
-		limit_give(s->house->peers, str_from(s->peer_key));
+	uncount_peer(s);
 	turn_away(l, fd, "too many connections, try again later");
 	free(s);
 	return false;
@@ -373,9 +479,9 @@ session_take_login(struct session *s, const char *account)
 }
 
 enum session_next
-session_pause(struct session *s)
+session_pause(struct session *s, int64_t ms)
 {
-	s->guest.wake_at = clock_mono() + s->house->limits->auth_delay;
+	s->guest.wake_at = clock_mono() + ms;
 	return SESSION_DELAY;
 }
 
@@ -387,6 +493,8 @@ session_log_login(struct session *s, const char *result, struct str account)
 		.account = arena_cstr(&s->command, account)};
 	char peer[SOCK_TEXT], event[24];
 
+	guard_heed_login(s->house->guard, &s->peer, e.kind ==
+		MR_EVENT_LOGIN_OK, s->guess);
 	session_tell(s, &e);
 	sock_host(&s->peer, peer);
 	snprintf(event, sizeof event, "%.16s.auth", s->protocol->name);

@@ -61,7 +61,11 @@ struct session {
 	struct sock_addr *local;	/* as a PROXY header or XCLIENT says, in
 					   `arena`; NULL: sock_local */
 	char id[12];
-	char peer_key[24];		/* counted in house->peers */
+	char peer_key[48];		/* counted in house->peers */
+	char network_key[48];		/* the same */
+	uint64_t guess;			/* of the login that is tried (guard.h) */
+	int64_t pause_end;		/* of the wait for the greeting */
+	bool pausing;
 	struct str login_key;		/* counted in house->logins */
 	enum session_next waiting;	/* DELAY or IDLE while in one, else MORE */
 	bool tls;
@@ -79,9 +83,8 @@ int session_start_tls(struct session *s, struct err *e);
 /* Counts a login that was right against limits.connections_per_login, until
  * the session ends. false: too many. */
 bool session_take_login(struct session *s, const char *account);
-/* After a wrong password: the answer and the next command wait for
- * limits.auth_delay. */
-enum session_next session_pause(struct session *s);
+/* The answer and the next command wait that long. */
+enum session_next session_pause(struct session *s, int64_t ms);
 /* Observers, and one line "PROTOCOL.auth" of the log, hear who tried and what
  * came of it ("ok" or why not). */
 void session_log_login(struct session *s, const char *result,

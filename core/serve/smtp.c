@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "mail/addr.h"
 
+#define FREE_ERRORS 3
 #define LINE_MOST 4096		/* RFC 5321 4.5.3.1.4, and room for AUTH */
 
 enum smtp_flag {
@@ -357,6 +358,14 @@ count_errors(struct smtp *k, struct reply r)
 		"Too many commands, closing");
 }
 
+/* Strangers with one bad command after another get slow answers. */
+static bool
+is_tiresome(const struct smtp *k)
+{
+	return k->errors > FREE_ERRORS && k->house->limits->error_delay &&
+		!smtp_is_trusted(k) && !sock_is_loopback(&k->session->peer);
+}
+
 static enum session_next
 turn(struct session *s)
 {
@@ -366,10 +375,13 @@ turn(struct session *s)
 	smtp_say(k, &r);
 	if (k->quit)
 		return SESSION_END;
-	if (!k->delay)
-		return SESSION_MORE;
-	k->delay = false;
-	return session_pause(s);
+	if (k->delay) {
+		k->delay = false;
+		return session_pause(s, k->house->limits->auth_delay);
+	}
+	if (r.code >= 500 && is_tiresome(k))
+		return session_pause(s, k->house->limits->error_delay);
+	return SESSION_MORE;
 }
 
 /* ------------------------------------------------------------------- life */

@@ -41,6 +41,7 @@ take_step(struct smtp *k, enum auth_step step, const struct buf *challenge)
 	k->in_auth = false;
 	if (step != AUTH_CONTINUE)
 		sasl_end(&k->sasl);
+	k->session->guess = k->sasl.guess;
 	switch (step) {
 	case AUTH_CONTINUE:
 		k->in_auth = true;
