@@ -32,12 +32,18 @@ struct peer {
 	uint64_t guess[GUESSES_MOST];
 };
 
+struct sender {			/* an account */
+	int64_t hour, day;	/* since the start of the clock */
+	int64_t in_hour, in_day;
+};
+
 struct guard {
 	const struct store *store;
 	const struct limits_settings *limits;
 	pthread_mutex_t lock;
 	struct map peers;
 	struct map banned;	/* peer: anything */
+	struct map senders;
 	int64_t looked;
 	bool looking;
 };
@@ -295,6 +301,56 @@ guard_heed_login(struct guard *g, const struct sock_addr *peer, bool is_good,
 		heed_wrong(g, peer, key, guess);
 }
 
+/* ----------------------------------------------------------------- sending */
+
+/* Lock held. */
+static struct sender *
+find_sender(struct guard *g, const char *account)
+{
+	int64_t now = clock_mono();
+	struct sender *s = map_get(&g->senders, str_from(account));
+
+	if (!s) {
+		s = mem_alloc(sizeof *s);
+		map_put(&g->senders, str_from(account), s);
+	}
+	if (s->hour != now / HOUR)
+		s->in_hour = 0;
+	if (s->day != now / DAY)
+		s->in_day = 0;
+	s->hour = now / HOUR;
+	s->day = now / DAY;
+	return s;
+}
+
+bool
+guard_may_send(struct guard *g, const char *account, size_t n_rcpt)
+{
+	const struct limits_settings *l = g->limits;
+	const struct sender *s;
+	bool may;
+
+	pthread_mutex_lock(&g->lock);
+	s = find_sender(g, account);
+	may = (!l->recipients_per_hour || s->in_hour + (int64_t)n_rcpt <=
+		l->recipients_per_hour) && (!l->recipients_per_day ||
+		s->in_day + (int64_t)n_rcpt <= l->recipients_per_day);
+	pthread_mutex_unlock(&g->lock);
+	return may;
+}
+
+void
+guard_note_sent(struct guard *g, const char *account, size_t n_rcpt)
+{
+	struct sender *s;
+
+	pthread_mutex_lock(&g->lock);
+	s = find_sender(g, account);
+	s->in_hour += (int64_t)n_rcpt;
+	s->in_day += (int64_t)n_rcpt;
+	pthread_mutex_unlock(&g->lock);
+}
+
 /* -------------------------------------------------------------------- life */
 
 struct guard *
@@ -306,6 +362,7 @@ guard_new(const struct store *s, const struct limits_settings *limits)
 	pthread_mutex_init(&g->lock, NULL);
 	map_init(&g->peers);
 	map_init(&g->banned);
+	map_init(&g->senders);
 	return g;
 }
 
@@ -315,7 +372,9 @@ guard_free(struct guard *g)
 	if (!g)
 		return;
 	forget_all(&g->peers);
+	forget_all(&g->senders);
 	map_free(&g->peers);
+	map_free(&g->senders);
 	map_free(&g->banned);
 	pthread_mutex_destroy(&g->lock);
 	free(g);

@@ -35,6 +35,10 @@ bool guard_may_come(struct guard *g, const struct sock_addr *peer);
 /* It has waited for the greeting before, not long ago. */
 bool guard_is_patient(struct guard *g, const struct sock_addr *peer);
 void guard_note_patient(struct guard *g, const struct sock_addr *peer);
+/* May the account send to so many more recipients now? Counted by
+ * guard_note_sent, once a message was taken. */
+bool guard_may_send(struct guard *g, const char *account, size_t n_rcpt);
+void guard_note_sent(struct guard *g, const char *account, size_t n_rcpt);
 /* After a login. guess: of login and password, the same for the same; 0: the
  * password is not known (SCRAM). Blocks on the store, and then only for what
  * is new. */

@@ -61,6 +61,13 @@ const struct mr_setting limits_settings_table[] = {
 	{"min_rate", MR_SIZE, 0, AT(limits_settings, min_rate), "100", 0,
 		1 << 20, NULL, "Bytes a second that a client must send or take "
 		"while a message is on its way. 0: no minimum."},
+	{"recipients_per_hour", MR_INT, 0, AT(limits_settings,
+		recipients_per_hour), "500", 0, 100000000, NULL, "Recipients "
+		"that an account may send to in an hour, by each worker. 0: "
+		"no limit."},
+	{"recipients_per_day", MR_INT, 0, AT(limits_settings,
+		recipients_per_day), "2000", 0, 100000000, NULL, "The same for "
+		"a day: what a stolen password can do."},
 	{"auth_delay", MR_DURATION, 0, AT(limits_settings, auth_delay),
 		"\"2s\"", 0, MINUTE, NULL,
 		"Pause after a wrong password. 0s: none."},
@@ -95,6 +102,9 @@ const struct mr_setting smtp_settings_table[] = {
 		"\"30d\"", 0, 366 * 86400000LL, NULL, "How long submission may "
 		"have mail held before it goes out (RFC 4865). 0: not "
 		"offered."},
+	{"hide_client", MR_BOOL, 0, AT(smtp_settings, hide_client), "false",
+		0, 0, NULL, "Mail that accounts send does not tell from which "
+		"address they sent it."},
 	{"greet_pause", MR_DURATION, 0, AT(smtp_settings, greet_pause),
 		"\"2s\"", 0, MINUTE, NULL, "Strangers on port 25 wait so long "
 		"for the greeting, once a month each; who talks before it is "

@@ -40,6 +40,7 @@ struct limits_settings {	/* [limits] */
 	int64_t data_timeout;		/* one block of DATA */
 	int64_t min_rate;		/* bytes a second in DATA and literals */
 	int64_t auth_delay;		/* after a wrong password; 0: off */
+	int64_t recipients_per_hour, recipients_per_day;	/* an account */
 	int64_t auth_tries;		/* wrong passwords a session */
 	int64_t connections_per_network;	/* IPv4 /24, IPv6 /48 */
 	int64_t connection_rate;	/* of a peer, a minute; 0: any */
@@ -57,6 +58,7 @@ struct smtp_settings {		/* [smtp] */
 	struct mr_list xclient_networks;	/* may say whom they speak for */
 	struct mr_list remove_headers;	/* of strangers, before filters */
 	int64_t future_release;		/* ms, longest; 0: not offered */
+	bool hide_client;		/* submission: not in Received */
 	int64_t greet_pause;		/* before the greeting, ms; 0: none */
 	bool reverse_dns;		/* look up the peer's name */
 	int64_t dns_timeout;

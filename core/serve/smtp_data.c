@@ -18,6 +18,7 @@
 #include "mail/header.h"
 #include "plug/result.h"
 #include "queue/submit.h"
+#include "serve/guard.h"
 #include "serve/smtp.h"
 #include "serve/smtp_body.h"
 
@@ -240,6 +241,7 @@ stamp_received(struct smtp *k, struct message *m)
 {
 	const struct facts *f = &k->facts;
 	char peer[SOCK_TEXT + 10], date[40], tls[120] = "";
+	struct str helo = f->helo, name = f->peer_name;
 	struct envelope_rcpt *only = k->envelope.n_rcpt == 1 ?
 		&k->envelope.rcpt[0] : NULL;
 
@@ -248,10 +250,15 @@ stamp_received(struct smtp *k, struct message *m)
 	if (*f->tls.version)
 		snprintf(tls, sizeof tls, "\r\n\t(%s %s %d bits)",
 			f->tls.version, f->tls.cipher, f->tls.bits);
+	if (k->is_submission && k->house->smtp->hide_client) {
+		helo = str_from(f->hostname);
+		name = STR("");
+		snprintf(peer, sizeof peer, "authenticated");
+	}
 	message_own(m, "Received", str_from(arena_printf(&k->message,
 		"from %.*s (%.*s%s%s)%s\r\n\tby %s (Mailroom) with %s id "
-		"%s%s%.*s%s;\r\n\t%s", STR_ARGS(f->helo),
-		STR_ARGS(f->peer_name), f->peer_name.len ? " " : "", peer, tls, f->hostname, f->protocol,
+		"%s%s%.*s%s;\r\n\t%s", STR_ARGS(helo),
+		STR_ARGS(name), name.len ? " " : "", peer, tls, f->hostname, f->protocol,
 		f->queue_id, only ? "\r\n\tfor <" : "",
 		only ? (int)only->address.len : 0,
 		only ? only->address.at : "", only ? ">" : "", date)));
@@ -370,6 +377,8 @@ commit(struct smtp *k, struct message *m, const struct submit *s)
 	log_message(k, m, s->n_rcpt, s->discarded_by ? "discarded" :
 		s->held_by ? "held" : "accepted", k->set_aside.by ?
 		k->set_aside.by : "");
+	if (*k->account && k->house->guard)
+		guard_note_sent(k->house->guard, k->account, s->n_rcpt);
 	return reply_printf(&k->session->command, 250, "2.0.0",
 		"Ok: queued as %s", k->facts.queue_id);
 }

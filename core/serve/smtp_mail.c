@@ -6,7 +6,9 @@
  * smtp.relay_networks, or for a domain whose [route.NAME] says so. The
  * address is split at its last '@' and nothing in the local part ('%', '!', a quoted '@') is ever interpreted as a route.
  */
+#include "base/log.h"
 #include "mail/addr.h"
+#include "serve/guard.h"
 #include "serve/smtp.h"
 
 void
@@ -177,6 +179,12 @@ check_rcpt(struct smtp *k, struct addr *to, struct str rest,
 		(size_t)k->house->limits->recipients)
 		return REPLY(452, "4.5.3", "Too many recipients; send the "
 			"rest in another message");
+	if (*k->account && k->house->guard && !guard_may_send(k->house->guard,
+		k->account, envelope_count(&k->envelope) + 1)) {
+		log_warn("smtp.sendlimit", LOG_S("account", k->account));
+		return REPLY(452, "4.7.1", "You have sent to too many "
+			"recipients; try again later");
+	}
 	return smtp_route(k, to->full, k->envelope.declared_size,
 		&out->targets);
 }

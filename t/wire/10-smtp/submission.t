@@ -211,6 +211,35 @@ def test_received(s):
     tap.contains(s.newest("bob").split(b"\r\nFrom:")[0], b"with ESMTP")
 
 
+def test_send_limit():
+    """an account sends to so many recipients an hour, and no more"""
+    with Server({"limits": {"recipients_per_hour": 3}}) as s:
+        m = s.submission()
+        for n in range(3):
+            m.sendmail("alice@example.test", ["bob@example.test"], MESSAGE)
+        m.mail("alice@example.test")
+        code, text = m.rcpt("bob@example.test")
+        tap.eq((code, text[:5]), (452, b"4.7.1"))
+        m.quit()
+        m = s.submission("bob")
+        m.sendmail("bob@example.test", ["alice@example.test"], MESSAGE)
+        m.quit()
+        tap.eq(len(s.messages("bob")), 3)
+
+
+def test_hidden_client():
+    """hide_client: Received does not tell the address of the program"""
+    with Server({"smtp": {"hide_client": True}}) as s:
+        m = s.submission()
+        m.sendmail("alice@example.test", ["bob@example.test"], MESSAGE)
+        m.quit()
+        head = s.messages("bob")[0].partition(b"\r\n\r\n")[0]
+        tap.eq(b"127.0.0.1" in head, False)
+        tap.contains(head, b"from mail.example.test (authenticated)")
+        s.send(MESSAGE)
+        tap.contains(s.newest("bob"), b"[127.0.0.1]")
+
+
 def test_disabled_clear_login():
     """no AUTH in the clear when loopback is not trusted"""
     config = {"limits": {"cleartext_loopback": False}}
@@ -248,8 +277,11 @@ def test_auth_delay():
 
 
 with Server() as server:
-    own = {"test_disabled_clear_login", "test_auth_delay"}
+    own = {"test_disabled_clear_login", "test_auth_delay", "test_send_limit",
+           "test_hidden_client"}
     tap.run({k: v for k, v in globals().items() if k not in own}, server)
+tap.call(tap.title(test_send_limit), test_send_limit)
+tap.call(tap.title(test_hidden_client), test_hidden_client)
 tap.call("no AUTH in the clear when loopback is not trusted",
          test_disabled_clear_login)
 tap.call("the delay after a wrong password holds no thread", test_auth_delay)
