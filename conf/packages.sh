@@ -7,7 +7,8 @@ BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config
 	libopendkim-dev libcurl4-openssl-dev libgsasl-dev dns-root-data"
 RUN_PACKAGES="openssl python3 ca-certificates"
 # clients and filters of the wire tests, clang for libFuzzer
-TEST_PACKAGES="libcmocka-dev knot knot-dnsutils msmtp gsasl perl libnet-ssleay-perl curl swaks isync neomutt
+TEST_PACKAGES="libcmocka-dev knot knot-dnsutils msmtp gsasl
+	python3-aiosmtpd node-nodemailer perl libnet-ssleay-perl curl swaks isync neomutt
 	rspamd miltertest mandoc
 	opendkim opendkim-tools opendmarc dbconfig-no-thanks
 	spamass-milter spamassassin spamc spamd busybox-syslogd

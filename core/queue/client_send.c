@@ -328,6 +328,14 @@ send_content(struct parcel *p)
 
 	if (!begin_content(p))
 		return;
+	/* An answer that is here already answers nothing of ours: it would be
+	 * taken for the one to the message. */
+	if (stream_pending(&k->s, true)) {
+		spread(p, reply_printf(k->a, 451, "4.5.0",
+			"%s answers before it is asked", p->t->host->name));
+		stream_fail(&k->s, ERR_PROTOCOL, "answers out of turn");
+		return;
+	}
 	k->patience = p->t->timeout.block;
 	if (!send_body(p)) {
 		spread(p, stream_failed(&k->s) ? client_lost(k, "sending") :
