@@ -77,8 +77,38 @@ is_suspect(struct queue *q, const struct group *g)
 
 /* ------------------------------------------- a destination that is down */
 
+/* Its sender has to be told that it is late, and it was never tried: what its
+ * destination said to others stands for an attempt. */
+static bool
+is_late_untried(const struct queue *q, const struct group *g)
+{
+	int64_t warning = q->house.settings->delay_warning;
+	size_t i;
+
+	if (!warning || clock_wall() - g->created_ms < warning)
+		return false;
+	for (i = 0; i < g->n; i++)
+		if (g->item[i].attempts)
+			return false;
+	return true;
+}
+
 static void
-put_back(struct queue *q, struct group *list)
+settle_untried(struct queue *q, struct group *g, int64_t until,
+	const char *reason)
+{
+	size_t i;
+
+	for (i = 0; i < g->n; i++)
+		g->item[i].reply = reply_printf(&g->arena, 451, "4.4.1", "%s",
+			reason);
+	g->retry_ms = until;
+	settle(q, g);
+}
+
+static void
+put_back(struct queue *q, struct group *list, int64_t until,
+	const char *reason)
 {
 	const struct store *s = &q->house.store;
 	struct mr_queue_change c = {.size = sizeof c, .op = MR_QUEUE_RETURN,
@@ -90,6 +120,11 @@ put_back(struct queue *q, struct group *list)
 
 	for (; list; list = next) {
 		next = list->next;
+		if (is_late_untried(q, list)) {
+			settle_untried(q, list, until, reason);
+			queue_free_group(list);
+			continue;
+		}
 		for (c.n = 0; c.n < list->n; c.n++)
 			id[c.n] = list->item[c.n].id;
 		c.id = id;
@@ -214,7 +249,7 @@ heed(struct queue *q, struct group *g, enum outcome outcome)
 		log_info("queue.down", LOG_S("destination", g->to->key),
 			LOG_S("reason", reason),
 			LOG_N("seconds", (until - clock_wall()) / 1000));
-		put_back(q, waiting);
+		put_back(q, waiting, until, reason);
 		publish(q, g->to, until, reason);
 	} else if (news == NEWS_BACK) {
 		log_info("queue.back", LOG_S("destination", g->to->key));

@@ -159,6 +159,7 @@ class Server:
             "tls": {"certificate": self.cert, "key": self.key},
             "dns": {"servers": ["127.0.0.1:9"]},
             "limits": {"auth_delay": "0s", "error_delay": "0s",
+                       "recipients_per_hour": 0, "recipients_per_day": 0,
                        "connections_per_peer": 1000,
                        "connections_per_login": 1000},
             "smtp": {"reverse_dns": False},
