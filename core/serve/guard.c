@@ -292,7 +292,7 @@ guard_heed_login(struct guard *g, const struct sock_addr *peer, bool is_good,
 {
 	char key[SOCK_TEXT];
 
-	if (!can_ban(g) || sock_is_loopback(peer))
+	if (!g || !can_ban(g) || sock_is_loopback(peer))
 		return;
 	limit_peer_key(peer, key);
 	if (is_good)
