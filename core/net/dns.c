@@ -429,16 +429,19 @@ dns_query(struct dns *d, struct str name, enum dns_type type,
 {
 	int64_t most = clock_mono() + d->settings.timeout_ms;
 	const char *cname = arena_cstr(a, name);
+	struct resolver *r = d->now;
 
 	if (most > deadline)
 		most = deadline;
-	ask(d->now, cname, type, most, a, out);
+	ask(r, cname, type, most, a, out);
 	if (out->secure)
 		d->is_decided = true;	/* signatures do come through */
-	if (out->status != DNS_BOGUS || d->is_decided)
+	if (out->status != DNS_BOGUS)
 		return;
-	decide(d, most, a);
-	ask(d->now, cname, type, most, a, out);
+	if (!d->is_decided)
+		decide(d, most, a);
+	if (d->now != r)	/* by us, or meanwhile by another thread */
+		ask(d->now, cname, type, most, a, out);
 }
 
 /* ------------------------------------------------------------ peer names */
