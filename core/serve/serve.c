@@ -12,7 +12,7 @@ const struct mr_setting limits_settings_table[] = {
 		"\"50 MB\"", 1000, 4000000000LL, NULL,
 		"Largest message that is taken."},
 	{"memory_message", MR_SIZE, 0, AT(limits_settings, memory_message),
-		"\"64 KiB\"", 0, 64 << 20, NULL, "A message up to this size is "
+		"\"256 KiB\"", 0, 64 << 20, NULL, "A message up to this size is "
 		"kept in memory until it is stored, a larger one in a "
 		"temporary file."},
 	{"recipients", MR_INT, 0, AT(limits_settings, recipients), "200", 1,
