@@ -87,6 +87,19 @@ cli_need_store(struct cli *c)
 	return code;
 }
 
+int
+cli_need_state(struct cli *c)
+{
+	int code = cli_need_store(c);
+
+	if (code)
+		return code;
+	if (MR_HAS(c->store.op, state_list) && c->store.op->state_list)
+		return 0;
+	fputs("mailroom: the store plugin keeps no such facts\n", stderr);
+	return 1;
+}
+
 const char *
 cli_address(struct cli *c, const char *text)
 {

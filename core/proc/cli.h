@@ -42,6 +42,8 @@ int cli_need_config(struct cli *c);
 /* Becomes the server's user, loads and opens the plugins that all roles
  * use. 0 or 1. */
 int cli_need_store(struct cli *c);
+/* The same, where the store keeps small facts and lists them. */
+int cli_need_state(struct cli *c);
 /* The same, where the store keeps a ledger. */
 int cli_need_ledger(struct cli *c);
 /* An address or domain as the directory keeps it, once the configuration is

@@ -7,19 +7,6 @@
 #include "net/limit.h"
 #include "serve/guard.h"
 
-static int
-need_state(struct cli *c)
-{
-	int code = cli_need_store(c);
-
-	if (code)
-		return code;
-	if (MR_HAS(c->store.op, state_list) && c->store.op->state_list)
-		return 0;
-	fputs("mailroom: the store plugin keeps no bans\n", stderr);
-	return 1;
-}
-
 /* "SINCE_MS REASON" */
 static int
 take_ban(void *arg, const char *peer, struct mr_str value)
@@ -41,7 +28,7 @@ ban_list(struct cli *c, int argc, char **argv)
 	struct mr_error me = {{0}};
 	char when[32];
 	size_t i;
-	int code = need_state(c);
+	int code = cli_need_state(c);
 
 	(void)argc;
 	(void)argv;
@@ -100,7 +87,7 @@ static int
 ban_add(struct cli *c, int argc, char **argv)
 {
 	char peer[SOCK_TEXT];
-	int code = need_state(c);
+	int code = cli_need_state(c);
 
 	(void)argc;
 	if (!code)
@@ -119,7 +106,7 @@ static int
 ban_remove(struct cli *c, int argc, char **argv)
 {
 	char peer[SOCK_TEXT];
-	int code = need_state(c);
+	int code = cli_need_state(c);
 
 	(void)argc;
 	if (!code)

@@ -13,19 +13,6 @@ struct showing {
 	json_t *list;
 };
 
-static int
-need_state(struct cli *c)
-{
-	int code = cli_need_store(c);
-
-	if (code)
-		return code;
-	if (MR_HAS(c->store.op, state_list) && c->store.op->state_list)
-		return 0;
-	fputs("mailroom: the store plugin keeps no such facts\n", stderr);
-	return 1;
-}
-
 /* "LEVEL SINCE_MS" of tls_known.c */
 static int
 take_level(void *arg, const char *domain, struct mr_str value)
@@ -109,7 +96,7 @@ tls_show(struct cli *c, int argc, char **argv)
 	const char *domain = "";
 	json_t *list;
 	size_t i;
-	int code = need_state(c);
+	int code = cli_need_state(c);
 
 	if (code)
 		return code;
@@ -135,7 +122,7 @@ tls_forget(struct cli *c, int argc, char **argv)
 	static const char *const spaces[] = {TLS_SPACE, STS_SPACE};
 	struct mr_error me = {{0}};
 	const char *domain;
-	int code = need_state(c);
+	int code = cli_need_state(c);
 	size_t i;
 
 	(void)argc;
