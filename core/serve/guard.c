@@ -83,7 +83,8 @@ find_peer(struct guard *g, const struct sock_addr *peer)
 bool
 guard_may_come(struct guard *g, const struct sock_addr *peer)
 {
-	int64_t most = g->limits->connection_rate, now = clock_mono() / MINUTE;
+	int64_t most = g ? g->limits->connection_rate : 0;
+	int64_t now = clock_mono() / MINUTE;
 	struct peer *p;
 	bool may;
 
@@ -169,7 +170,7 @@ guard_is_banned(struct guard *g, const struct sock_addr *peer)
 	struct str key = limit_peer_key(peer, text);
 	bool is;
 
-	if (!can_ban(g))
+	if (!g || !can_ban(g))
 		return false;
 	pthread_mutex_lock(&g->lock);
 	if (!g->looking && clock_mono() - g->looked >= LOOK_MS)

@@ -6,7 +6,8 @@
  * once each, so that a program with an old password bans nobody, and an address
  * with a good login within the last 30 days is never banned. Bans stand in the
  * store: all workers heed them, a restart does not lift them, `mailroom ban`
- * shows and lifts. Any thread.
+ * shows and lifts. Where there is no guard (NULL) nobody is kept outside. Any
+ * thread.
  */
 #ifndef SERVE_GUARD_H
 #define SERVE_GUARD_H
@@ -39,7 +40,7 @@ void guard_note_patient(struct guard *g, const struct sock_addr *peer);
  * guard_note_sent, once a message was taken. */
 bool guard_may_send(struct guard *g, const char *account, size_t n_rcpt);
 void guard_note_sent(struct guard *g, const char *account, size_t n_rcpt);
-/* After a login; g may be NULL. guess: of login and password, the same for the same; 0: the
+/* After a login. guess: of login and password, the same for the same; 0: the
  * password is not known (SCRAM). Blocks on the store, and then only for what
  * is new. */
 void guard_heed_login(struct guard *g, const struct sock_addr *peer,

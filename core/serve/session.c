@@ -229,8 +229,8 @@ open_session(struct session *s)
 static bool
 has_to_wait(const struct session *s)
 {
-	return s->house->smtp->greet_pause &&
-		s->listener->protocol == SERVE_SMTP &&
+	return s->listener->protocol == SERVE_SMTP &&
+		s->house->smtp->greet_pause &&
 		s->listener->tls != SERVE_TLS_IMPLICIT && !is_friend(s) &&
 		!guard_is_patient(s->house->guard, &s->peer);
 }

@@ -28,6 +28,9 @@ def signed(s):
 
 
 def results(s, data):
+    # With our mark of delivery it would be going in circles.
+    data = b"".join(line for line in data.splitlines(True)
+                    if not line.startswith(b"Delivered-To:"))
     tap.eq(filters.deliver(s, data, "alice@example.test")[0], 250)
     return " ".join(filters.field(s.newest("bob"), "Authentication-Results"))
 
