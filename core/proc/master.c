@@ -42,14 +42,20 @@ static int
 give_drop(const struct server_settings *s, uid_t uid, gid_t gid, struct err *e)
 {
 	struct stat st;
+	mode_t usual;
+	int code;
 
 	if (stat(s->drop, &st) == 0)
 		return S_ISDIR(st.st_mode) ? 0 : err_set(e, ERR_CONFIG,
 			"drop: %s is not a folder", s->drop);
-	if (file_mkdirs(s->drop, 0700, e) < 0)
+	/* All users pass through the folders above it. */
+	usual = umask(s->drop_is_open ? 022 : 077);
+	code = file_mkdirs(s->drop, 0700, e);
+	umask(usual);
+	if (code < 0)
 		return err_wrap(e, "drop");
-	if ((geteuid() == 0 && lchown(s->drop, uid, gid) < 0) ||
-		(s->drop_is_open && chmod(s->drop, 01733) < 0))
+	if ((s->drop_is_open && chmod(s->drop, 01733) < 0) ||
+		(geteuid() == 0 && lchown(s->drop, uid, gid) < 0))
 		return err_sys(e, "drop: %s", s->drop);
 	return 0;
 }

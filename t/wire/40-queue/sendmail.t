@@ -4,6 +4,8 @@
 without one; what is refused is reported; the folder is not trusted."""
 import os
 import re
+import shutil
+import stat
 import subprocess
 import sys
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
@@ -223,6 +225,35 @@ def test_many(h):
     got = sorted(int(re.search(rb"Subject: m(\d+)", m).group(1))
                  for m in h.got(n=100))
     tap.eq(got, list(range(100)))
+
+
+def test_other_users(h):
+    """an open folder: any user may leave mail there, and see none"""
+    if os.getuid() != 0:
+        raise tap.Skip("only root becomes other users")
+    s = h.server
+    folder = s.path("spool", "mailroom")
+    s.extra[""] = {"drop": folder}
+    s.write_config()
+    os.chmod(s.config, 0o644)
+    s.restart()
+    s.empty("bob")
+    mode = os.stat(folder).st_mode
+    tap.eq(stat.S_IMODE(mode), 0o1733)
+
+    def other(*args):
+        return subprocess.run(
+            ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups",
+             *args], input=TEXT.encode(), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, timeout=20)
+    tap.ok(other("ls", folder).returncode != 0, "it can be listed")
+    built = s.path("mailroom")      # where other users reach it
+    shutil.copy(os.path.join(BUILD, "mailroom"), built)
+    r = other(built, "--config", s.config, "sendmail", "-i",
+              "bob@example.test")
+    tap.eq((r.returncode, r.stderr), (0, b""))
+    wait_for("the mail", lambda: s.messages("bob"))
+    tap.contains(s.messages("bob")[0], b"Received: from uid-65533.localhost")
 
 
 with House() as house:
