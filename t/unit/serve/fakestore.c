@@ -354,6 +354,7 @@ hear(struct fake_talk *t)
 void
 fake_begin(struct fake_talk *t)
 {
+	static const struct plugins none;
 	int fd[2];
 
 	*t = (struct fake_talk){.peer = -1};
@@ -366,6 +367,7 @@ fake_begin(struct fake_talk *t)
 	fcntl(fd[1], F_SETFL, O_NONBLOCK);
 	t->peer = fd[1];
 	t->house = (struct house){.hostname = "mail.example.test",
+		.plugins = &none,
 		.data = "/tmp", .limits = &limits,
 		.store = {&op, &t->store}};
 	t->session.house = &t->house;
