@@ -23,7 +23,7 @@ libcore_a_SOURCES += \
 	core/serve/smtp_bdat.c \
 	core/serve/smtp_body.c core/serve/smtp_body.h \
 	core/serve/smtp_data.c core/serve/smtp_dry.c core/serve/smtp_dry.h \
-	core/serve/smtp_life.c core/serve/smtp_mail.c \
+	core/serve/smtp_life.c core/serve/smtp_mail.c core/serve/smtp_stamp.c \
 	core/serve/smtp_xclient.c \
 	core/serve/watch.c core/serve/watch.h
 

@@ -108,6 +108,11 @@ bool smtp_answers_each(const struct smtp *k);
 struct reply smtp_body_refusal(struct smtp *k, enum smtp_body fault,
 	const struct err *e);
 
+/* smtp_stamp.c: our own fields, for n recipients. */
+struct submit_rcpt;
+void smtp_stamp(struct smtp *k, struct message *m,
+	const struct submit_rcpt *rcpt, size_t n);
+
 /* smtp_bdat.c */
 struct reply smtp_bdat(struct smtp *k, struct str args);
 

@@ -4,7 +4,8 @@
  *
  * No open relay: a recipient elsewhere is taken only from a login, from
  * smtp.relay_networks, or for a domain whose [route.NAME] says so. The
- * address is split at its last '@' and nothing in the local part ('%', '!', a quoted '@') is ever interpreted as a route.
+ * address is split at its last '@', and nothing in the local part ('%', '!', a
+ * quoted '@') is ever interpreted as a route.
  */
 #include "base/log.h"
 #include "mail/addr.h"
