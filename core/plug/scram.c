@@ -15,6 +15,7 @@
 #include <pthread.h>
 
 #include "base/enc.h"
+#include "mail/addr.h"
 #include "plug/hooks.h"
 
 #define MESSAGE_MOST 4096
@@ -182,7 +183,8 @@ on_question(Gsasl *ctx, Gsasl_session *session, Gsasl_property p)
 
 	(void)ctx;
 	if (login && !s->has_looked) {
-		s->login = arena_str(&s->arena, str_from(login));
+		s->login = addr_canonical(&s->arena, arena_str(&s->arena,
+			str_from(login)));
 		look_up(s);
 	}
 	switch (p) {
