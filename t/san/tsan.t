@@ -13,5 +13,8 @@ TESTS = ["t/wire/01-smoke/smoke.t", "t/wire/10-smtp/content.t",
 if os.environ.get("SAN_ALL"):
     os.chdir(san.ROOT)
     TESTS = sorted(glob.glob("t/wire/*/*.t"))
+SUPPRESSIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                            "tsan.supp")
 san.run("tsan", TESTS, {
-    "TSAN_OPTIONS": "halt_on_error=0:exitcode=66:second_deadlock_stack=1"})
+    "TSAN_OPTIONS": "halt_on_error=0:exitcode=66:second_deadlock_stack=1:"
+    "suppressions=" + SUPPRESSIONS})
