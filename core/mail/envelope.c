@@ -37,6 +37,7 @@ envelope_add(struct envelope *e, struct str address, struct str args)
 	e->rcpt[e->n_rcpt] = (struct envelope_rcpt){
 		.address = arena_str(e->arena, address),
 		.args = arena_str(e->arena, args),
+		.account = STR(""), .mailbox = STR(""),
 	};
 	return e->n_rcpt++;
 }
@@ -77,6 +78,23 @@ envelope_count(const struct envelope *e)
 
 	for (i = 0; i < e->n_rcpt; i++)
 		n += !e->rcpt[i].removed;
+	return n;
+}
+
+int
+envelope_file(struct envelope *e, size_t which, struct str mailbox)
+{
+	int n = 0;
+	size_t i;
+
+	mailbox = arena_str(e->arena, mailbox);
+	for (i = 0; i < e->n_rcpt; i++) {
+		if (e->rcpt[i].removed || !e->rcpt[i].account.len ||
+			(which != SIZE_MAX && which != i))
+			continue;
+		e->rcpt[i].mailbox = mailbox;
+		n++;
+	}
 	return n;
 }
 

@@ -14,6 +14,8 @@
 struct envelope_rcpt {
 	struct str address;	/* without <> */
 	struct str args;	/* ESMTP arguments as sent */
+	struct str account;	/* here that it leads to, the first; or "" */
+	struct str mailbox;	/* that a filter files it in; "": as routed */
 	bool removed;		/* by a filter */
 	bool added;		/* by a filter: not routed yet */
 };
@@ -35,6 +37,9 @@ size_t envelope_add(struct envelope *e, struct str address, struct str args);
  * DELRCPT). SIZE_MAX: not there or removed. */
 size_t envelope_find(const struct envelope *e, struct str address);
 size_t envelope_count(const struct envelope *e);	/* not removed */
+/* Files recipient i (SIZE_MAX: all), of those with an account here, in a
+ * mailbox. Returns how many they are. */
+int envelope_file(struct envelope *e, size_t i, struct str mailbox);
 /* The id of a new message in log and ledger. Ids sort by their time. */
 void envelope_id(char out[20]);
 /* When an id was made, ms since 1970; -1: it is none. */

@@ -7,13 +7,16 @@
  * on the session's thread.
  */
 #include "base/clock.h"
+#include "base/enc.h"
 #include "base/log.h"
 #include "mail/addr.h"
 #include "mail/header.h"
 #include "plug/scene.h"
+#include "plug/special.h"
 
 #define TEXT_MOST 4096		/* of a reply or reason */
 #define VALUE_MOST (256 << 10)	/* of one header field */
+#define MAILBOX_MOST 200	/* bytes of a mailbox's name */
 
 static struct mr_str
 view(struct str s)
@@ -389,6 +392,47 @@ host_rcpt_remove(struct mr_call *call, const char *address)
 	return 0;
 }
 
+static struct mr_str
+host_rcpt_account(struct mr_call *call, size_t index)
+{
+	const struct envelope *e = facts_of(call)->envelope;
+	size_t i;
+
+	for (i = 0; e && i < e->n_rcpt; i++)
+		if (!e->rcpt[i].removed && !index--)
+			return view(e->rcpt[i].account);
+	return view_c("");
+}
+
+/* What a store takes as a name: one that it refuses would refuse the mail. */
+static bool
+is_mailbox(const char *name)
+{
+	size_t len = name ? strlen(name) : 0, i;
+
+	for (i = 0; i < len; i++)
+		if ((unsigned char)name[i] < ' ' || name[i] == 127)
+			return false;
+	return len && len <= MAILBOX_MOST && name[0] != '/' &&
+		name[len - 1] != '/' && !strstr(name, "//") &&
+		enc_is_utf8(str_from(name));
+}
+
+static int
+host_file_into(struct mr_call *call, const char *rcpt, const char *mailbox)
+{
+	struct envelope *e = facts_of(call)->envelope;
+	size_t which = SIZE_MAX;
+
+	if (!message_of(call) || !e || !is_mailbox(mailbox))
+		return -1;
+	if (mailbox[0] == '\\' && !special_use_of(str_from(mailbox)))
+		return -1;
+	if (rcpt && (which = envelope_find(e, str_from(rcpt))) == SIZE_MAX)
+		return -1;
+	return envelope_file(e, which, str_from(mailbox));
+}
+
 /* --------------------------------------------------------------- results */
 
 static const char *
@@ -462,4 +506,6 @@ const struct mr_host plug_host = {
 	.state_get = host_state_get,
 	.state_set = host_state_set,
 	.state_add = host_state_add,
+	.rcpt_account = host_rcpt_account,
+	.file_into = host_file_into,
 };

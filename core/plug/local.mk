@@ -27,7 +27,7 @@ libcore_a_SOURCES += \
 	core/plug/remote_table.c \
 	core/plug/remote_wire.c core/plug/remote_wire.h \
 	core/plug/result.c core/plug/result.h \
-	core/plug/route.c core/plug/route.h \
+	core/plug/route.c core/plug/route.h core/plug/special.h \
 	core/plug/store.c core/plug/store.h \
 	core/plug/transport.c core/plug/transport.h \
 	core/plug/watchdog.c core/plug/watchdog.h

@@ -63,6 +63,7 @@ tell_rcpts(struct buf *b, struct mr_call *call)
 	for (i = 0; i < n && call->host->rcpt(call, i, &r) == 0; i++) {
 		wire_str(b, view(r.address));
 		wire_str(b, view(r.args));
+		wire_str(b, view(call->host->rcpt_account(call, i)));
 	}
 }
 
@@ -264,6 +265,17 @@ do_result(struct talk *t)
 	r.reason = wire_get_text(t->in);
 	r.props = wire_get_text(t->in);
 	if (!t->in->bad && t->call->host->result_add(t->call, &r))
+		t->failed = true;
+}
+
+static void
+do_file(struct talk *t)
+{
+	const char *rcpt = wire_get_text(t->in);
+	const char *mailbox = wire_get_text(t->in);
+
+	if (!t->in->bad && t->call->host->file_into(t->call, rcpt,
+		mailbox) < 0)
 		t->failed = true;
 }
 
@@ -470,6 +482,7 @@ static const struct {
 	[WIRE_RCPT_ADD] = {do_rcpt_add, NULL, false},
 	[WIRE_RCPT_REMOVE] = {do_rcpt_remove, NULL, false},
 	[WIRE_RESULT] = {do_result, NULL, false},
+	[WIRE_FILE] = {do_file, NULL, false},
 	[WIRE_ASK_RCPT] = {NULL, ask_rcpt, true},
 	[WIRE_ASK_BODY] = {NULL, ask_body, true},
 	[WIRE_ASK_DNS] = {NULL, ask_dns, true},

@@ -236,11 +236,14 @@ read_message(struct served *s, struct wire_in *in)
 	s->is_message = true;
 	s->n_rcpt = wire_get_u32(in);
 	s->rcpt = arena_alloc(&s->arena, (s->n_rcpt + 1) * sizeof *s->rcpt);
+	s->rcpt_account = arena_alloc(&s->arena,
+		(s->n_rcpt + 1) * sizeof *s->rcpt_account);
 	for (i = 0; i < s->n_rcpt; i++) {
 		text = wire_get_str(in);
 		s->rcpt[i].address = (struct mr_str){text.at, text.len};
 		text = wire_get_str(in);
 		s->rcpt[i].args = (struct mr_str){text.at, text.len};
+		s->rcpt_account[i] = wire_get_str(in);
 	}
 	s->n_field = wire_get_u32(in);
 	s->n_above = wire_get_u32(in);

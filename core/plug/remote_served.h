@@ -40,6 +40,7 @@ struct served {
 	/* In the message hook. */
 	bool is_message;
 	struct mr_rcpt *rcpt;
+	struct str *rcpt_account;
 	size_t n_rcpt;
 	struct served_field *field;
 	size_t n_field, n_above;

@@ -332,10 +332,12 @@ mirror_envelope(struct served *s)
 	envelope_init(&s->envelope, &s->arena);
 	s->envelope.sender = s->fact[MR_FACT_SENDER];
 	s->envelope.sender_args = s->fact[MR_FACT_SENDER_ARGS];
-	for (i = 0; i < s->n_rcpt; i++)
+	for (i = 0; i < s->n_rcpt; i++) {
 		envelope_add(&s->envelope, str_of(s->rcpt[i].address.at,
 			s->rcpt[i].address.len), str_of(s->rcpt[i].args.at,
 			s->rcpt[i].args.len));
+		s->envelope.rcpt[i].account = s->rcpt_account[i];
+	}
 }
 
 /* False outside the message hook, and for more fields than a message can
@@ -505,6 +507,35 @@ table_rcpt_remove(struct mr_call *call, const char *address)
 	wire_text(&s->out, address);
 	note(s, begin);
 	return 0;
+}
+
+static struct mr_str
+table_rcpt_account(struct mr_call *call, size_t index)
+{
+	struct served *s = served_of(call);
+
+	if (s->mirror)
+		return plug_host.rcpt_account(call, index);
+	if (!s->is_message || index >= s->n_rcpt)
+		return give(STR(""));
+	return give(s->rcpt_account[index]);
+}
+
+static int
+table_file_into(struct mr_call *call, const char *rcpt, const char *mailbox)
+{
+	struct served *s = served_of(call);
+	size_t begin;
+	int n;
+
+	if (!make_mirror(s) || (n = plug_host.file_into(call, rcpt,
+		mailbox)) < 0)
+		return -1;
+	begin = wire_begin(&s->out, WIRE_FILE);
+	put_text(s, rcpt, NAME_MOST);
+	put_text(s, mailbox, NAME_MOST);
+	note(s, begin);
+	return n;
 }
 
 /* ---------------------------------------------------------------- results */
@@ -682,4 +713,6 @@ const struct mr_host remote_table = {
 	.state_get = table_state_get,
 	.state_set = table_state_set,
 	.state_add = table_state_add,
+	.rcpt_account = table_rcpt_account,
+	.file_into = table_file_into,
 };

@@ -8,6 +8,7 @@
 #include "mail/addr.h"
 #include "mail/esmtp_args.h"
 #include "plug/forward.h"
+#include "plug/special.h"
 #include "queue/sched.h"
 
 const char *
@@ -95,6 +96,79 @@ place_args(const struct place *p, const struct route_target *t)
 	return out;
 }
 
+/* --------------------------------------------------------------- mailboxes */
+
+#define FILED "XFILE"		/* no extension of SMTP has it */
+
+struct str
+place_filed(struct arena *a, struct str args, struct str mailbox)
+{
+	struct str out;
+	struct buf b;
+
+	if (!mailbox.len)
+		return args;
+	buf_init(&b, BUF_NO_CAP);
+	buf_addstr(&b, args);
+	buf_adds(&b, args.len ? " " FILED "=" : FILED "=");
+	xtext_encode(&b, mailbox);
+	out = arena_str(a, buf_str(&b));
+	buf_free(&b);
+	return out;
+}
+
+struct use {
+	uint32_t special;
+	struct arena *arena;
+	const char *name;	/* NULL: no mailbox has it */
+};
+
+static int
+take_use(void *arg, const struct mr_mailbox *m)
+{
+	struct use *u = arg;
+
+	if (m->special == u->special && !u->name)
+		u->name = arena_cstr(u->arena, str_from(m->name));
+	return 0;
+}
+
+/* "\Junk" is the account's mailbox of that use; where there is none it is
+ * made with the use's own name. A store that fails here fails the commit. */
+static const char *
+mailbox_of_use(const struct place *p, const char *account, const char *name)
+{
+	struct use u = {.special = special_use_of(str_from(name)),
+		.arena = p->arena};
+	const struct mr_store *op = p->store ? p->store->op : NULL;
+	struct mr_error me = {{0}};
+
+	if (!op || !op->mailbox_list)
+		return name + 1;
+	op->mailbox_list(p->store->self, account, take_use, &u, &me);
+	if (!u.name)
+		op->mailbox_create(p->store->self, account, name + 1,
+			u.special, &me);
+	return u.name ? u.name : name + 1;
+}
+
+const char *
+place_mailbox(const struct place *p, const struct route_target *t)
+{
+	struct str value;
+	struct buf b;
+	const char *name;
+
+	if (!esmtp_arg(p->args, FILED, &value))
+		return t->mailbox;
+	buf_init(&b, 1000);
+	name = xtext_decode(&b, value) ? arena_cstr(p->arena, buf_str(&b)) :
+		t->mailbox;
+	buf_free(&b);
+	return special_use_of(str_from(name)) ?
+		mailbox_of_use(p, t->account, name) : name;
+}
+
 /* ---------------------------------------------------------------- targets */
 
 struct mr_placement
@@ -104,7 +178,8 @@ place_target(const struct place *p, const struct route_target *t)
 
 	if (t->account)
 		return (struct mr_placement){.kind = MR_PLACE_MAILBOX,
-			.account = t->account, .mailbox = t->mailbox,
+			.account = t->account,
+			.mailbox = place_mailbox(p, t),
 			.create = 1, .received_ms = p->now_ms,
 			.sender = p->sender};
 	when = sched_terms(p->args, p->now_ms, p->lifetime_ms);

@@ -12,6 +12,7 @@
 
 struct place {
 	const struct plugins *plugins;
+	const struct store *store;
 	struct arena *arena;
 	const char *sender;	/* of the message */
 	struct str rcpt;	/* that was routed */
@@ -20,8 +21,14 @@ struct place {
 	int64_t now_ms, lifetime_ms;
 };
 
-/* A mailbox here, or a queue entry. */
+/* The arguments with the mailbox that a filter files the message in, a word
+ * of the core's own; mailbox "": as they are. */
+struct str place_filed(struct arena *a, struct str args, struct str mailbox);
+/* A mailbox here, or a queue entry. Blocks where it is filed by its use. */
 struct mr_placement place_target(const struct place *p,
+	const struct route_target *t);
+/* Where a target with an account is filed. */
+const char *place_mailbox(const struct place *p,
 	const struct route_target *t);
 /* All of them, in the arena; *n: how many. */
 struct mr_placement *place_targets(const struct place *p,

@@ -101,7 +101,8 @@ find_place(const struct queue_house *h, struct group *g,
 	const struct report *r, struct mr_commit *c, struct err *e)
 {
 	struct route_target *targets = NULL, remote = {0};
-	struct place p = {.plugins = h->plugins, .arena = &g->arena,
+	struct place p = {.plugins = h->plugins, .store = &h->store,
+		.arena = &g->arena,
 		.sender = "", .rcpt = g->sender,
 		.args = str_from(report_args(r)), .now_ms = clock_wall(),
 		.lifetime_ms = h->settings->lifetime};

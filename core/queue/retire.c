@@ -201,7 +201,8 @@ commit_local(const struct queue_house *h, struct group *g, struct delivery *d,
 		.reply = "250 2.0.0 delivered here"};
 	struct mr_commit c = {.size = sizeof c, .trace = g->trace,
 		.origin = "queue"};
-	struct place p = {.plugins = h->plugins, .arena = &g->arena,
+	struct place p = {.plugins = h->plugins, .store = &h->store,
+		.arena = &g->arena,
 		.sender = arena_cstr(&g->arena, g->sender), .rcpt = d->rcpt,
 		.args = d->args, .now_ms = clock_wall(),
 		.lifetime_ms = h->settings->lifetime};

@@ -76,6 +76,7 @@ submit_describe(struct mr_commit *c, const struct mr_piece *piece, size_t n,
 
 struct placing {
 	const struct submit *s;
+	const struct store *store;
 	struct arena *a;
 	struct mr_placement *place;
 	size_t n;
@@ -89,17 +90,19 @@ is_same(const char *a, const char *b)
 }
 
 static void
-add_mailbox(struct placing *p, const struct route_target *t)
+add_mailbox(struct placing *p, const struct place *to,
+	const struct route_target *t)
 {
+	const char *mailbox = place_mailbox(to, t);
 	size_t i;
 
 	for (i = 0; i < p->n; i++)	/* one copy each */
 		if (p->place[i].kind == MR_PLACE_MAILBOX &&
 			is_same(p->place[i].account, t->account) &&
-			is_same(p->place[i].mailbox, t->mailbox))
+			is_same(p->place[i].mailbox, mailbox))
 			return;
 	p->place[p->n++] = (struct mr_placement){.kind = MR_PLACE_MAILBOX,
-		.account = t->account, .mailbox = t->mailbox, .create = 1,
+		.account = t->account, .mailbox = mailbox, .create = 1,
 		.received_ms = p->s->now_ms, .sender = p->sender};
 }
 
@@ -134,7 +137,8 @@ static void
 place_rcpt(struct placing *p, const struct submit_rcpt *r)
 {
 	const struct submit *s = p->s;
-	struct place to = {.plugins = s->plugins, .arena = p->a,
+	struct place to = {.plugins = s->plugins, .store = p->store,
+		.arena = p->a,
 		.sender = p->sender, .rcpt = r->address, .args = r->dsn,
 		.now_ms = s->now_ms, .lifetime_ms = s->lifetime_ms};
 	struct route_target self = {.address = NULL};
@@ -147,7 +151,7 @@ place_rcpt(struct placing *p, const struct submit_rcpt *r)
 	}
 	for (t = r->targets; t; t = t->next)
 		if (t->account)
-			add_mailbox(p, t);
+			add_mailbox(p, &to, t);
 		else
 			add_queue(p, place_target(&to, t));
 }
@@ -173,7 +177,7 @@ submit_message(const struct submit *s, struct message *m,
 	struct mr_commit c = {.size = sizeof c, .trace = s->trace,
 		.origin = s->origin, .discarded_by = s->discarded_by,
 		.life = s->life};
-	struct placing p = {.s = s, .a = a};
+	struct placing p = {.s = s, .store = store, .a = a};
 	struct mr_error me = {{0}};
 	struct mr_piece *piece;
 	uint64_t length;

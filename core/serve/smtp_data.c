@@ -17,6 +17,7 @@
 #include "mail/esmtp_args.h"
 #include "mail/header.h"
 #include "plug/result.h"
+#include "queue/place.h"
 #include "queue/submit.h"
 #include "serve/guard.h"
 #include "serve/smtp.h"
@@ -216,8 +217,9 @@ route_added(struct smtp *k, struct submit_rcpt *out, size_t *n)
 			targets = k->rcpt[i].targets;
 		}
 		out[(*n)++] = (struct submit_rcpt){.address = r->address,
-			.targets = targets, .dsn = smtp_kept_args(k,
-			r->added ? STR("") : k->rcpt[i].kept)};
+			.targets = targets, .dsn = place_filed(&k->message,
+			smtp_kept_args(k, r->added ? STR("") :
+			k->rcpt[i].kept), r->mailbox)};
 	}
 	return (struct reply){0};
 }

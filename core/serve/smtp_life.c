@@ -138,6 +138,7 @@ add_rcpts(struct buf *b, struct smtp *k)
 		add(b, "args", r->args);
 		add(b, "by_filter", r->added ? STR("added") :
 			r->removed ? STR("removed") : STR(""));
+		add(b, "filed", r->mailbox);
 		if (!r->added)
 			add_targets(b, r, k->rcpt[i].targets);
 		buf_addc(b, '}');

@@ -220,6 +220,14 @@ ask_filters(struct smtp *k, size_t index, const struct reply *refused,
 	return refused->code ? *refused : smtp_judge(k, v);
 }
 
+static struct str
+account_of(const struct route_target *t)
+{
+	while (t && !t->account)
+		t = t->next;
+	return t ? str_from(t->account) : STR("");
+}
+
 struct reply
 smtp_rcpt(struct smtp *k, struct str args)
 {
@@ -242,6 +250,7 @@ smtp_rcpt(struct smtp *k, struct str args)
 	to.full = full;
 	r = check_rcpt(k, &to, rest, &one);
 	i = envelope_add(&k->envelope, full, str_trim_blank(rest));
+	k->envelope.rcpt[i].account = account_of(one.targets);
 	r = ask_filters(k, i, &r, one.targets);
 	if (r.code) {
 		k->envelope.n_rcpt--;

@@ -285,6 +285,20 @@ struct mr_host {
 		struct mr_str value, int64_t ttl_ms);
 	int (*state_add)(struct mr_call *call, const char *key, int64_t by,
 		int64_t ttl_ms, int64_t *sum);
+
+	/* In the message and learn hooks: the account here that recipient
+	 * `index` leads to, of several the first; "" if its mail goes
+	 * elsewhere. */
+	struct mr_str (*rcpt_account)(struct mr_call *call, size_t index);
+	/* In the message hook: into which mailbox the message goes, of each
+	 * account that this recipient (NULL: any) leads to. "\Junk" is the
+	 * mailbox with that special use (RFC 6154; also \Archive, \Drafts,
+	 * \Sent, \Trash); others go by their name. What is missing is
+	 * made. It holds for mail that waits or is held, too. The last word
+	 * counts. Returns how many recipients have an account here, or -1 for
+	 * a bad name, an unknown recipient or no message. */
+	int (*file_into)(struct mr_call *call, const char *rcpt,
+		const char *mailbox);
 };
 
 /* needs / may: what a filter reads and changes; checked when it is loaded. */
@@ -599,6 +613,14 @@ static inline int
 mr_header_add(struct mr_call *call, const char *name, const char *value)
 {
 	return call->host->header_add(call, name, value);
+}
+
+/* -1 also under a host that cannot file. */
+static inline int
+mr_file_into(struct mr_call *call, const char *rcpt, const char *mailbox)
+{
+	return MR_HAS(call->host, file_into) ?
+		call->host->file_into(call, rcpt, mailbox) : -1;
 }
 
 #if defined(__GNUC__)
