@@ -17,7 +17,7 @@
 
 /* As the choices of the settings stand. */
 enum reject { REJECT_FOLLOW, REJECT_HOLD, REJECT_IGNORE };
-enum quarantine { QUARANTINE_HOLD, QUARANTINE_IGNORE };
+enum quarantine { QUARANTINE_JUNK, QUARANTINE_HOLD, QUARANTINE_IGNORE };
 
 struct config {
 	int64_t reject, quarantine;
@@ -30,9 +30,10 @@ static const struct mr_setting settings[] = {
 		"reject does: refuse; hold the message for the admin; "
 		"nothing but a result."},
 	{"quarantine", MR_CHOICE, 0, offsetof(struct config, quarantine),
-		"\"ignore\"", 0, 0, "hold|ignore", "What a policy of "
-		"quarantine does: hold the message for the admin; nothing "
-		"but a result, which mail programs and later filters see."},
+		"\"junk\"", 0, 0, "junk|hold|ignore", "What a policy of "
+		"quarantine does: file the message in Junk, of recipients "
+		"with an account here; hold it for the admin; nothing but a "
+		"result, which mail programs and later filters see."},
 	{"trusted", MR_LIST, 0, offsetof(struct config, trusted), "[]", 0, 0,
 		NULL, "Author domains whose policy is not followed, for "
 		"instance one whose mail comes by lists that change it."},
@@ -250,6 +251,32 @@ hold(struct mr_call *call, const struct judgement *j)
 	return MR_QUARANTINE;
 }
 
+/* The reason stands in the message, for whoever wonders why it is there. */
+static enum mr_verdict
+file_as_junk(struct mr_call *call, const struct judgement *j)
+{
+	char text[400];
+
+	if (mr_file_into(call, NULL, "\\Junk") < 1)
+		return MR_PASS;
+	snprintf(text, sizeof text, "neither SPF nor DKIM shows that this is "
+		"from %s, which asks to keep such mail apart (DMARC)",
+		j->domain);
+	mr_header_add(call, "X-Junk-Reason", text);
+	return MR_PASS;
+}
+
+static enum mr_verdict
+quarantine(struct mr_call *call, const struct judgement *j)
+{
+	const struct config *c = call->config;
+
+	if (c->quarantine == QUARANTINE_IGNORE)
+		return MR_PASS;
+	return c->quarantine == QUARANTINE_HOLD ? hold(call, j) :
+		file_as_junk(call, j);
+}
+
 static enum mr_verdict
 follow(struct mr_call *call, const struct judgement *j)
 {
@@ -259,7 +286,7 @@ follow(struct mr_call *call, const struct judgement *j)
 	if (is_trusted(c, j->domain))
 		return MR_PASS;
 	if (j->policy == POLICY_QUARANTINE)
-		return c->quarantine == QUARANTINE_HOLD ? hold(call, j) : MR_PASS;
+		return quarantine(call, j);
 	if (j->policy != POLICY_REJECT || c->reject == REJECT_IGNORE)
 		return MR_PASS;
 	if (c->reject == REJECT_HOLD)
@@ -294,7 +321,7 @@ on_message(struct mr_call *call)
 
 static const struct mr_filter filter = {
 	.size = sizeof filter, .needs = MR_NEEDS_HEADERS | MR_NEEDS_RESULTS,
-	.may = MR_MAY_RESULTS, .message = on_message,
+	.may = MR_MAY_RESULTS | MR_MAY_HEADERS, .message = on_message,
 };
 
 MR_PLUGIN = {

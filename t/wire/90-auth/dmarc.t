@@ -53,6 +53,7 @@ class House(DnsHouse):
         """(code, text, the dmarc result or None)"""
         s = self.server
         s.empty("bob")
+        seen = len(s.messages("bob", "Junk"))
         if isinstance(header, str):
             header = b"From: " + header.encode() + b"\r\n"
         with connect(s, address) as c:
@@ -61,7 +62,7 @@ class House(DnsHouse):
             c.must(354, "DATA")
             c.send(stuff(header + b"Subject: x\r\n\r\n" + body))
             code, text = c.reply()
-        got = s.messages("bob")
+        got = s.messages("bob") or s.messages("bob", "Junk")[seen:]
         if not got:
             return code, str(text), None
         field = re.search(rb"Authentication-Results: ((?:[^\r]|\r\n[ \t])*)",
@@ -176,6 +177,20 @@ def test_settings(h):
     h.configure(trusted=["reject.test"])
     tap.contains(h.send("a@elsewhere.test", "a@reject.test")[2],
                  "dmarc=fail")
+
+
+def test_junk(h):
+    """by default a policy of quarantine files in Junk and says why"""
+    for isolate in ("none", "process"):
+        h.configure(isolate=isolate)
+        before = len(h.server.messages("bob", "Junk"))
+        tap.eq(h.send("a@elsewhere.test", "a@quarantine.test")[0], 250)
+        tap.eq(h.server.messages("bob"), [])
+        got = h.server.messages("bob", "Junk")[before:]
+        tap.contains(got[0], b"X-Junk-Reason: neither SPF nor DKIM")
+    h.configure(quarantine="ignore")
+    h.send("a@elsewhere.test", "a@quarantine.test")
+    tap.eq(len(h.server.messages("bob")), 1)
 
 
 def test_order(h):
