@@ -424,8 +424,8 @@ hooks_helo(struct hooks *h)
 	return run(h, &STEP(helo, 1, name ? name : "", NULL), 0);
 }
 
-struct verdict
-hooks_mail(struct hooks *h)
+static void
+begin_message(struct hooks *h)
 {
 	struct facts *f = h->facts;
 	size_t i;
@@ -441,7 +441,13 @@ hooks_mail(struct hooks *h)
 		h->seat[i].message = arena_alloc(f->message_arena,
 			h->seat[i].plugin->desc->message_size);
 	}
-	return run(h, &STEP(mail, 1, f->envelope->sender.at, NULL), 0);
+}
+
+struct verdict
+hooks_mail(struct hooks *h)
+{
+	begin_message(h);
+	return run(h, &STEP(mail, 1, h->facts->envelope->sender.at, NULL), 0);
 }
 
 struct verdict
@@ -511,6 +517,26 @@ tell(struct hooks *h, const char *name, size_t offset)
 			continue;
 		open_scene(&scene, h, seat, name);
 		f.call(&scene.call);
+		close_scene(&scene, MR_PASS);
+	}
+}
+
+void
+hooks_learn(struct hooks *h, const char *account, bool is_junk)
+{
+	struct scene scene;
+	size_t i;
+
+	begin_message(h);
+	for (i = 0; i < h->chain->n; i++) {
+		struct seat *seat = &h->seat[i];
+
+		if (!PLUG_HOOK(seat->filter, learn))
+			continue;
+		seat->called = true;
+		open_scene(&scene, h, seat, "learn");
+		seat->filter->learn(&scene.call, account, is_junk);
+		scene_undo(&scene);
 		close_scene(&scene, MR_PASS);
 	}
 }

@@ -45,6 +45,7 @@ struct onlooker {
 
 /* Where mail comes from: each has a chain of its own. */
 enum direction { CHAIN_INBOUND, CHAIN_SUBMISSION, CHAIN_LOCAL, CHAIN_RELAY,
+	CHAIN_LEARN,	/* no mail: what is to be told of moves of Junk */
 	CHAINS };
 
 /* The filters of one direction, in order. */
@@ -83,6 +84,8 @@ struct verdict hooks_rcpt(struct hooks *h, size_t index,
 struct verdict hooks_data(struct hooks *h);
 struct verdict hooks_message(struct hooks *h);
 struct verdict hooks_unknown(struct hooks *h, struct str line);
+/* Tells all learn hooks of the message that the facts have. */
+void hooks_learn(struct hooks *h, const char *account, bool is_junk);
 void hooks_reset(struct hooks *h);	/* after each message that began */
 void hooks_end(struct hooks *h);	/* the session ends */
 

@@ -472,6 +472,12 @@ on_unknown(struct mr_call *call, const char *line)
 	return ask(call, HOOK_UNKNOWN, line, NULL);
 }
 
+static void
+on_learn(struct mr_call *call, const char *account, int is_junk)
+{
+	ask(call, HOOK_LEARN, account, is_junk ? REMOTE_JUNK : "");
+}
+
 /* True if the process that knows the session is there. */
 static bool
 is_known(struct remote *r, const struct remote_session *s)
@@ -606,6 +612,7 @@ describe(struct remote *r)
 	r->filter.message = has(r, HOOK_MESSAGE) ? on_message : NULL;
 	r->filter.unknown = has(r, HOOK_UNKNOWN) ? on_unknown : NULL;
 	r->filter.reset = has(r, HOOK_RESET) ? on_reset : NULL;
+	r->filter.learn = has(r, HOOK_LEARN) ? on_learn : NULL;
 	r->filter.disconnect = has(r, HOOK_DISCONNECT) ? on_disconnect :
 		forget;
 	r->desc = (struct mr_plugin){MR_PLUGIN_HEAD, .name = m->name,

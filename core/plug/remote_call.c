@@ -20,7 +20,7 @@
 #define GRACE_MS 250		/* for a hook that uses all of its time */
 
 const char *const remote_hook_names[HOOKS] = {"connect", "helo", "mail",
-	"rcpt", "data", "message", "unknown", "reset", "disconnect"};
+	"rcpt", "data", "message", "unknown", "reset", "disconnect", "learn"};
 
 static struct facts *
 facts_of(struct mr_call *call)
@@ -126,7 +126,7 @@ remote_call_tell(struct remote_call *c, bool wants_body)
 	wire_text(&b, c->one);
 	wire_text(&b, c->two);
 	tell_results(&b, c->call);
-	if (c->hook == HOOK_MESSAGE)
+	if (remote_has_message(c->hook))
 		code = tell_message(&b, c->call, wants_body);
 	if (code == 0 && !b.full)
 		c->told = arena_str(&scene_of(c->call)->scratch, buf_str(&b));

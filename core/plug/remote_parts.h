@@ -12,9 +12,18 @@
 #include "plug/scene.h"
 
 enum hook { HOOK_CONNECT, HOOK_HELO, HOOK_MAIL, HOOK_RCPT, HOOK_DATA,
-	HOOK_MESSAGE, HOOK_UNKNOWN, HOOK_RESET, HOOK_DISCONNECT, HOOKS };
+	HOOK_MESSAGE, HOOK_UNKNOWN, HOOK_RESET, HOOK_DISCONNECT, HOOK_LEARN,
+	HOOKS };
 extern const char *const remote_hook_names[HOOKS];
 
+/* The hooks in which the message is there. */
+static inline bool
+remote_has_message(enum hook h)
+{
+	return h == HOOK_MESSAGE || h == HOOK_LEARN;
+}
+
+#define REMOTE_JUNK "junk"	/* what a learn hook is told of */
 #define FACT_LAST MR_FACT_LISTENER_PURPOSE
 
 /* A connection to a process, used by one thread at a time. */

@@ -56,6 +56,7 @@ hook_bits(const struct mr_filter *f)
 		[HOOK_UNKNOWN] = PLUG_HOOK(f, unknown),
 		[HOOK_RESET] = PLUG_HOOK(f, reset),
 		[HOOK_DISCONNECT] = PLUG_HOOK(f, disconnect),
+		[HOOK_LEARN] = PLUG_HOOK(f, learn),
 	};
 	uint32_t bits = 0;
 	int i;
@@ -347,6 +348,9 @@ run_hook(struct served *s, enum hook hook)
 	case HOOK_RESET:
 		f->reset(call);
 		return MR_PASS;
+	case HOOK_LEARN:
+		f->learn(call, s->one.at, str_is(s->two, REMOTE_JUNK));
+		return MR_PASS;
 	default:
 		f->disconnect(call);
 		return MR_PASS;
@@ -403,7 +407,7 @@ serve_call(struct server *v, struct wire_in *in)
 	s.one = wire_get_str(in);
 	s.two = wire_get_str(in);
 	read_results(&s, in);
-	if (hook == HOOK_MESSAGE)
+	if (remote_has_message(hook))
 		read_message(&s, in);
 	set_scene(&s, v, hook);
 	hooks_leave_breadcrumb(v->host->plugin->name, s.scene.hook,

@@ -21,6 +21,8 @@ static const struct {
 		offsetof(struct chain_settings, local), false},
 	[CHAIN_RELAY] = {"relay",
 		offsetof(struct chain_settings, relay), true},
+	[CHAIN_LEARN] = {"learn",
+		offsetof(struct chain_settings, learn), false},
 };
 
 const struct mr_list *
@@ -148,6 +150,16 @@ static void (*const rules[])(struct making *, const struct plugin *) = {
 	rule_once, rule_signature, rule_verifier, rule_results, rule_listeners,
 };
 
+/* Nothing is judged or edited there. */
+static void
+rule_learns(struct making *k, const struct plugin *f)
+{
+	if (!PLUG_HOOK(f->desc->filter, learn))
+		conf_error(k->c->doc, k->node, false, k->report, "`%s` does "
+			"not learn from what is moved to Junk", f->name);
+	rule_once(k, f);
+}
+
 /* ----------------------------------------------------------------- making */
 
 static void
@@ -161,7 +173,10 @@ add_filter(struct making *k, const char *name)
 			"`%s` is no filter", name);
 		return;
 	}
-	for (i = 0; i < sizeof rules / sizeof *rules; i++)
+	if (k->direction == CHAIN_LEARN)
+		rule_learns(k, f);
+	for (i = 0; i < sizeof rules / sizeof *rules &&
+		k->direction != CHAIN_LEARN; i++)
 		rules[i](k, f);
 	k->chain->item[k->chain->n++] = f;
 }
@@ -187,11 +202,11 @@ make_chain(struct making *k)
 }
 
 bool
-chains_make_local(struct config *c, const struct plugins *p,
+chains_make_one(struct config *c, const struct plugins *p, enum direction d,
 	struct chain *out, struct conf_report *report)
 {
 	struct making k = {.c = c, .plugins = p, .report = report,
-		.direction = CHAIN_LOCAL, .chain = out};
+		.direction = d, .chain = out};
 	unsigned before = report->errors;
 
 	make_chain(&k);

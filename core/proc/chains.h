@@ -14,9 +14,10 @@
  * reported. */
 bool chains_make(struct config *c, const struct plugins *p,
 	struct chain out[CHAINS], struct conf_report *report);
-/* Only that of mail that the server writes itself, for the runner. */
-bool chains_make_local(struct config *c, const struct plugins *p,
-	struct chain *out, struct conf_report *report);
+/* Only that of one direction: of mail that the server writes itself for the
+ * runner, of those who learn for mailbox workers. */
+bool chains_make_one(struct config *c, const struct plugins *p,
+	enum direction d, struct chain *out, struct conf_report *report);
 /* The list of a direction. */
 const struct mr_list *chains_list(const struct config *c, enum direction d);
 const char *chains_name(enum direction d);

@@ -136,6 +136,9 @@ static const struct mr_setting chain_table[] = {
 	{"relay", MR_LIST, 0, AT(chain_settings, relay), "[]", 0, 0, NULL,
 		"Filters and milters for mail from [smtp] relay_networks. "
 		"Left out: as inbound."},
+	{"learn", MR_LIST, 0, AT(chain_settings, learn), "[]", 0, 0, NULL,
+		"Filters that are told, in mailbox workers, when somebody "
+		"moves mail into Junk or out of it."},
 	MR_SETTINGS_END,
 };
 
@@ -295,6 +298,7 @@ check_whole(struct config *c, struct conf_report *report)
 	check_chain(c, "chain.submission", &c->chain.submission, report);
 	check_chain(c, "chain.local", &c->chain.local, report);
 	check_chain(c, "chain.relay", &c->chain.relay, report);
+	check_chain(c, "chain.learn", &c->chain.learn, report);
 	if (!*c->server.hostname) {
 		char name[256] = "";
 
@@ -372,10 +376,13 @@ is_for_role(const struct config *c, enum role r, struct str name)
 	bool chained = is_listed(&c->chain.inbound, name) ||
 		is_listed(&c->chain.submission, name) ||
 		is_listed(&c->chain.local, name) ||
-		is_listed(&c->chain.relay, name);
+		is_listed(&c->chain.relay, name) ||
+		is_listed(&c->chain.learn, name);
 
 	/* Reports are the runner's. */
 	if (r == ROLE_RUNNER && is_listed(&c->chain.local, name))
+		return true;
+	if (r == ROLE_MAILBOX && is_listed(&c->chain.learn, name))
 		return true;
 	/* What delivers is needed by the runner alone. */
 	if (!chained && (config_is_transport(c, name) ||

@@ -64,7 +64,7 @@ struct resolver_settings {	/* [dns] */
 };
 
 struct chain_settings {		/* [chain] */
-	struct mr_list inbound, submission, local, relay;
+	struct mr_list inbound, submission, local, relay, learn;
 };
 
 struct config {

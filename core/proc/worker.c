@@ -31,6 +31,7 @@
 #include "proc/spawn.h"
 #include "queue/queue.h"
 #include "serve/guard.h"
+#include "serve/learn.h"
 #include "serve/pickup.h"
 #include "serve/session.h"
 #include "serve/watch.h"
@@ -94,6 +95,8 @@ tell_master(const char *plugin, const char *what)
 static int
 load_plugins(struct worker_life *w, struct err *e)
 {
+	enum direction only = w->args.role == ROLE_RUNNER ? CHAIN_LOCAL :
+		CHAIN_LEARN;
 	struct config *c = w->config;
 	struct conf_report report;
 	bool ok;
@@ -111,9 +114,9 @@ load_plugins(struct worker_life *w, struct err *e)
 	ok = config_load_plugins(c, w->args.role, &w->plugins, &report);
 	if (ok && w->args.role == ROLE_SMTP)
 		ok = chains_make(c, &w->plugins, w->house.chain, &report);
-	else if (ok && w->args.role == ROLE_RUNNER)
-		ok = chains_make_local(c, &w->plugins,
-			&w->house.chain[CHAIN_LOCAL], &report);
+	else if (ok)
+		ok = chains_make_one(c, &w->plugins, only,
+			&w->house.chain[only], &report);
 	if (report.text.len)
 		fputs(buf_c(&report.text), stderr);
 	conf_report_free(&report);
@@ -220,7 +223,7 @@ open_park(struct worker_life *w, struct err *e)
 		watchdog_start((unsigned)threads);
 	if (w->args.role == ROLE_MAILBOX) {
 		h->watch = watch_new(&h->store, h->park, e);
-		if (!h->watch)
+		if (!h->watch || learn_start(h, &h->learn, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -454,6 +457,7 @@ finish(struct worker_life *w, enum word word)
 		pickup_free(w->pickup);
 		park_stop(w->house.park);
 	}
+	stopped = learn_stop(w->house.learn, LAST_MS) && stopped;
 	if (!observe_stop(LAST_MS) || !stopped)
 		_exit(0);
 	plugins_close(&w->plugins);

@@ -143,13 +143,14 @@ mailbox_of_use(const struct place *p, const char *account, const char *name)
 	const struct mr_store *op = p->store ? p->store->op : NULL;
 	struct mr_error me = {{0}};
 
+	name = special_names[u.special];
 	if (!op || !op->mailbox_list)
-		return name + 1;
+		return name;
 	op->mailbox_list(p->store->self, account, take_use, &u, &me);
 	if (!u.name)
-		op->mailbox_create(p->store->self, account, name + 1,
-			u.special, &me);
-	return u.name ? u.name : name + 1;
+		op->mailbox_create(p->store->self, account, name, u.special,
+			&me);
+	return u.name ? u.name : name;
 }
 
 const char *

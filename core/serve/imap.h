@@ -128,6 +128,15 @@ struct imap_answer imap_copy(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_move(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_append(struct imap *k, struct imap_in *in, bool);
 
+/* imap_learn.c: what was done to messages of this mailbox, UIDs of `to` or of
+ * the selected one, may be a word on junk. */
+void imap_learn_copied(struct imap *k, int64_t to,
+	const struct mr_range *uids, size_t n);
+void imap_learn_appended(struct imap *k, int64_t mailbox, uint32_t uid,
+	const char *keywords);
+void imap_learn_marked(struct imap *k, const struct mr_range *uids, size_t n,
+	const struct mr_flag_change *c);
+
 /* imap_name.c */
 /* A mailbox name as the client sent it (modified UTF-7, or UTF-8 once
  * UTF8=ACCEPT is enabled) as the store's UTF-8, NUL-ended in the command

@@ -166,6 +166,8 @@ commit(struct imap *k, struct append *a)
 		return no_mailbox();
 	if (code != MR_STORE_OK)
 		return imap_store_failed(k, code, &me);
+	imap_learn_appended(k, place.out_mailbox_id, place.out_uid,
+		a->keywords);
 	return IMAP_ANSWER(IMAP_OK, arena_printf(arena, "APPENDUID %u %u",
 		place.out_uidvalidity, place.out_uid), "APPEND done");
 }

@@ -97,6 +97,7 @@ copy(struct imap *k, struct copying *c, bool moves)
 			moves, &c->uidvalidity, take_pair, c, &me);
 	if (code != MR_STORE_OK)
 		return imap_store_failed(k, code, &me);
+	imap_learn_copied(k, to, c->to.at, c->to.n);
 	pairs = copyuid(k, c);
 	if (!moves)
 		return IMAP_ANSWER(IMAP_OK, pairs, "COPY done");

@@ -226,8 +226,10 @@ change(struct imap *k, struct store_request *r, struct mr_error *me)
 		return MR_STORE_OK;
 	code = s->op->store_flags(s->self, k->box->id, r->range, r->n,
 		&r->change, note_failed, r, &modseq, me);
-	if (code == MR_STORE_OK)
+	if (code == MR_STORE_OK) {
 		imap_box_own_change(k->box, modseq);
+		imap_learn_marked(k, r->range, r->n, &r->change);
+	}
 	return code;
 }
 

@@ -4,6 +4,7 @@ libcore_a_SOURCES += \
 	core/serve/imap.c core/serve/imap.h \
 	core/serve/imap_box.c core/serve/imap_box.h \
 	core/serve/imap_idle.c \
+	core/serve/imap_learn.c \
 	core/serve/imap_list.c \
 	core/serve/imap_login.c \
 	core/serve/imap_mailbox.c \
@@ -12,6 +13,7 @@ libcore_a_SOURCES += \
 	core/serve/imap_read.c \
 	core/serve/imap_select.c \
 	core/serve/imap_sync.c \
+	core/serve/learn.c core/serve/learn.h \
 	core/serve/pickup.c core/serve/pickup.h \
 	core/serve/pop3.c core/serve/pop3.h \
 	core/serve/pop3_auth.c \

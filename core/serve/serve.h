@@ -23,6 +23,7 @@
 
 struct guard;
 struct limit;
+struct learn;
 struct watch;
 
 struct limits_settings {	/* [limits] */
@@ -100,6 +101,7 @@ struct house {
 	struct limit *peers, *logins;	/* connection counts */
 	struct guard *guard;
 	struct watch *watch;		/* mailbox worker only */
+	struct learn *learn;		/* the same; NULL: nobody learns */
 };
 
 #endif

@@ -348,6 +348,15 @@ struct mr_filter {
 	void (*reset)(struct mr_call *call);
 	/* The session has ended. */
 	void (*disconnect)(struct mr_call *call);
+	/* Somebody has moved or copied a message that is theirs into their
+	 * mailbox of use \Junk (is_junk 1), or from there to another that is
+	 * not \Trash (0), or has marked it so. Comes to filters that stand
+	 * in [chain] learn, after the fact, one at a time on a thread that
+	 * nobody waits for; when too many wait some are left out. The message
+	 * is read as in the message hook, up to a size that the host chooses,
+	 * and cannot be edited; rcpt(0) is the account. session and message
+	 * are of this call alone; reset and disconnect follow. */
+	void (*learn)(struct mr_call *call, const char *account, int is_junk);
 };
 
 /* Role: check a login. `self` is the config struct. */
