@@ -33,6 +33,8 @@ struct facts {
 	char queue_id[20];		/* "" outside a message */
 	struct sock_addr peer, local;
 	struct str peer_name;		/* "" if not confirmed */
+	const char *iprev;		/* "pass" (RFC 8601 2.7.3), or NULL if
+					   nobody has looked */
 	struct str helo;
 	const char *protocol;		/* "ESMTPS" */
 	struct tls_facts tls;		/* version "" in the clear */

@@ -29,6 +29,7 @@ struct services {
 };
 
 struct verdict;
+struct dns_answer;
 
 /* Watches each call of a filter, for dry runs: before it, and after it with
  * its edits in place, not undone yet. arg is the watcher's own. */
@@ -36,6 +37,9 @@ struct onlooker {
 	void (*before)(void *arg, const struct facts *f);
 	void (*after)(void *arg, const struct facts *f, const char *hook,
 		const struct verdict *v);
+	/* It asked DNS, through the host. */
+	void (*asked)(void *arg, const char *name, unsigned type,
+		const struct dns_answer *got);
 	void *arg;
 };
 

@@ -50,6 +50,7 @@ host_dns(struct mr_call *call, const char *name, uint32_t type,
 		[DNS_TEMPFAIL] = MR_DNS_TEMPFAIL, [DNS_BOGUS] = MR_DNS_BOGUS,
 	};
 	struct scene *s = scene_of(call);
+	const struct onlooker *watcher = s->hooks->chain->onlooker;
 	struct dns *dns = services_of(call)->dns;
 	struct dns_answer got;
 
@@ -60,6 +61,8 @@ host_dns(struct mr_call *call, const char *name, uint32_t type,
 		return;
 	dns_query(dns, str_from(name), (enum dns_type)type, s->deadline,
 		&s->scratch, &got);
+	if (watcher)
+		watcher->asked(watcher->arg, name, type, &got);
 	out->status = status[got.status];
 	out->secure = got.secure;
 	out->n = (uint32_t)got.n;

@@ -8,9 +8,12 @@
 #include "proc/explain.h"
 
 #include "base/enc.h"
+#include "net/dns.h"
 #include "plug/hooks.h"
+#include "proc/meaning.h"
 
 #define VALUE_SHOWN 200
+#define RECORD_SHOWN 1000
 
 struct before {
 	struct message_field *field;
@@ -24,6 +27,8 @@ struct before {
 struct explain {
 	struct arena arena;	/* reset before each hook */
 	struct before before;
+	size_t n_result;	/* of the message, before the hook */
+	json_t *asked;		/* of DNS, in the hook */
 	json_t *filters;	/* of the step that is under way */
 	json_t *steps, *places;
 	const char *discarded_by;
@@ -33,14 +38,14 @@ struct explain {
 
 /* Bytes of a stranger's as text that JSON and terminals take. */
 static json_t *
-clean(struct str s)
+clean_up(struct str s, size_t most)
 {
-	bool is_utf8, is_cut = s.len > VALUE_SHOWN;
+	bool is_utf8, is_cut = s.len > most;
 	struct buf b;
 	json_t *j;
 	size_t i;
 
-	s = str_sub(s, 0, VALUE_SHOWN);
+	s = str_sub(s, 0, most);
 	while (is_cut && s.len && ((unsigned char)s.at[s.len - 1] & 0x80))
 		s.len--;
 	is_utf8 = enc_is_utf8(s);
@@ -57,6 +62,18 @@ clean(struct str s)
 	j = json_string(buf_c(&b));
 	buf_free(&b);
 	return j;
+}
+
+static json_t *
+clean(struct str s)
+{
+	return clean_up(s, VALUE_SHOWN);
+}
+
+static json_t *
+clean_long(struct str s)
+{
+	return clean_up(s, RECORD_SHOWN);
 }
 
 /* ------------------------------------------------------------------ edits */
@@ -163,6 +180,17 @@ compare_envelopes(const struct before *was, const struct before *is,
 
 /* -------------------------------------------------------------- call-backs */
 
+static size_t
+count_results(const struct facts *f)
+{
+	const struct result *r;
+	size_t n = 0;
+
+	for (r = f->results; r; r = r->next)
+		n++;
+	return n;
+}
+
 static void
 on_before(void *arg, const struct facts *f)
 {
@@ -170,6 +198,55 @@ on_before(void *arg, const struct facts *f)
 
 	arena_reset(&x->arena);
 	look(&x->arena, f, &x->before);
+	x->n_result = count_results(f);
+	json_array_clear(x->asked);
+}
+
+static void
+on_asked(void *arg, const char *name, unsigned type,
+	const struct dns_answer *got)
+{
+	struct explain *x = arg;
+	json_t *records = json_array();
+	struct buf line;
+	size_t i;
+
+	buf_init(&line, BUF_NO_CAP);
+	for (i = 0; i < got->n; i++) {
+		buf_reset(&line);
+		meaning_record(&line, type, &got->record[i]);
+		json_array_append_new(records, clean_long(buf_str(&line)));
+	}
+	buf_free(&line);
+	json_array_append_new(x->asked, json_pack("{s:o, s:s, s:s, s:o}",
+		"name", clean(str_from(name)), "type", meaning_type(type),
+		"answer", meaning_status(got->status), "records", records));
+}
+
+/* What the filter found, with what that means. */
+static json_t *
+new_results(const struct explain *x, const struct facts *f)
+{
+	const struct result *r = f->results;
+	json_t *out = json_array();
+	struct buf text;
+	size_t i;
+
+	buf_init(&text, BUF_NO_CAP);
+	for (i = 0; r; r = r->next, i++) {
+		if (i < x->n_result)
+			continue;
+		buf_reset(&text);
+		meaning_result(&text, r);
+		json_array_append_new(out, json_pack(
+			"{s:s, s:s, s:o*, s:o*, s:o}", "method", r->method,
+			"value", r->value, "reason", r->reason ?
+			clean(str_from(r->reason)) : NULL, "props", r->props ?
+			clean(str_from(r->props)) : NULL, "means",
+			clean_long(buf_str(&text))));
+	}
+	buf_free(&text);
+	return out;
 }
 
 static void
@@ -199,8 +276,10 @@ on_after(void *arg, const struct facts *f, const char *hook,
 	text = clean(buf_str(&line));
 	buf_free(&line);
 	json_array_append_new(x->filters, json_pack(
-		"{s:s, s:s, s:s, s:o, s:o}", "filter", v->by, "hook", hook,
-		"verdict", names[v->kind], "text", text, "edits", edits));
+		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "filter", v->by,
+		"hook", hook, "verdict", names[v->kind], "text", text,
+		"edits", edits, "asked", json_copy(x->asked), "results",
+		new_results(x, f)));
 }
 
 static void
@@ -252,9 +331,9 @@ json_t *
 explain_run(struct smtp_dry *d, struct err *e)
 {
 	struct explain x = {.filters = json_array(), .steps = json_array(),
-		.places = json_array()};
+		.places = json_array(), .asked = json_array()};
 	const struct onlooker onlooker = {.before = on_before,
-		.after = on_after, .arg = &x};
+		.after = on_after, .asked = on_asked, .arg = &x};
 	json_t *out = NULL;
 	int i, code;
 
@@ -273,6 +352,7 @@ explain_run(struct smtp_dry *d, struct err *e)
 			x.code == 250, "places", x.places, "discarded_by",
 			x.discarded_by);
 	json_decref(x.filters);
+	json_decref(x.asked);
 	json_decref(x.steps);
 	json_decref(x.places);
 	free(x.reply);
@@ -292,15 +372,43 @@ text_of(const json_t *j, const char *key)
 }
 
 static void
+print_asked(const json_t *asked)
+{
+	const json_t *records = json_object_get(asked, "records"), *r;
+	size_t i;
+
+	if (!json_array_size(records))
+		printf("        asked %s %s: %s\n", text_of(asked, "name"),
+			text_of(asked, "type"), text_of(asked, "answer"));
+	json_array_foreach(records, i, r)
+		printf("        asked %s %s: %s\n", text_of(asked, "name"),
+			text_of(asked, "type"), json_string_value(r));
+}
+
+static void
+print_result(const json_t *r)
+{
+	const char *reason = text_of(r, "reason");
+
+	printf("        %s=%s: %s%s%s%s\n", text_of(r, "method"),
+		text_of(r, "value"), text_of(r, "means"), *reason ? " (" : "",
+		reason, *reason ? ")" : "");
+}
+
+static void
 print_filter(const json_t *f)
 {
 	const char *text = text_of(f, "text");
-	const json_t *edit;
+	const json_t *edit, *one;
 	size_t i;
 
 	printf("    %-16s %-10s %s%s%s\n", text_of(f, "filter"),
 		text_of(f, "hook"), text_of(f, "verdict"), *text ? ": " : "",
 		text);
+	json_array_foreach(json_object_get(f, "asked"), i, one)
+		print_asked(one);
+	json_array_foreach(json_object_get(f, "results"), i, one)
+		print_result(one);
 	json_array_foreach(json_object_get(f, "edits"), i, edit)
 		printf("        %s: %s%s%s\n", text_of(edit, "edit"),
 			text_of(edit, "name"), *text_of(edit, "value") ?

@@ -11,8 +11,9 @@
 
 /* Runs d, with its call-backs and the onlooker of all chains set to ours.
  * NULL with e if it could not be run. The object:
- *   steps: [{command, filters: [{filter, hook, verdict, text, edits}],
- *     answer}], reply, accepted, places: [...], discarded_by */
+ *   steps: [{command, filters: [{filter, hook, verdict, text, edits,
+ *     asked: [{name, type, answer, records}],
+ *     results: [{method, value, reason, props, means}]}], answer}], reply, accepted, places: [...], discarded_by */
 json_t *explain_run(struct smtp_dry *d, struct err *e);
 /* The same for people. */
 void explain_print(const json_t *run);
