@@ -480,38 +480,52 @@ reverse_name(const struct sock_addr *peer, char out[80], uint8_t *raw,
 	return true;
 }
 
-int
+/* The address is one of those that the name has. */
+static enum dns_peer
+leads_back(struct dns *d, struct str name, struct str raw, int64_t deadline,
+	struct arena *a)
+{
+	struct dns_answer back;
+	size_t i;
+
+	dns_query(d, name, raw.len == 4 ? DNS_A : DNS_AAAA, deadline, a,
+		&back);
+	for (i = 0; i < back.n; i++)
+		if (str_eq(back.record[i].text, raw))
+			return DNS_PEER_PASS;
+	return back.status == DNS_TEMPFAIL ? DNS_PEER_TEMPFAIL : DNS_PEER_FAIL;
+}
+
+enum dns_peer
 dns_peer_name(struct dns *d, const struct sock_addr *peer, int64_t deadline,
 	char *out, size_t size)
 {
-	struct dns_answer names, back;
+	enum dns_peer found = DNS_PEER_NAMELESS, one;
+	struct dns_answer names;
 	uint8_t raw[16];
-	size_t raw_len, i, j;
 	struct arena a;
 	char reverse[80];
-	int code = 0;
+	size_t raw_len, i;
 
 	out[0] = '\0';
 	if (!reverse_name(peer, reverse, raw, &raw_len))
-		return 0;
+		return DNS_PEER_NAMELESS;
 	arena_init(&a);
 	dns_query(d, str_from(reverse), DNS_PTR, deadline, &a, &names);
 	if (names.status == DNS_TEMPFAIL)
-		code = -1;
-	/* RFC 8601 section 3: the first names only, each must lead back. */
-	for (i = 0; i < names.n && i < 10 && code != 1; i++) {
-		dns_query(d, names.record[i].text, raw_len == 4 ? DNS_A :
-			DNS_AAAA, deadline, &a, &back);
-		if (back.status == DNS_TEMPFAIL)
-			code = -1;
-		for (j = 0; j < back.n && code != 1; j++)
-			if (str_eq(back.record[j].text, str_of(raw, raw_len)) &&
-				names.record[i].text.len < size) {
-				snprintf(out, size, "%.*s",
-					STR_ARGS(names.record[i].text));
-				code = 1;
-			}
+		found = DNS_PEER_TEMPFAIL;
+	/* The first names only, each must lead back. */
+	for (i = 0; i < names.n && i < 10 && found != DNS_PEER_PASS; i++) {
+		struct str name = names.record[i].text;
+
+		if (name.len >= size)
+			continue;
+		one = leads_back(d, name, str_of(raw, raw_len), deadline, &a);
+		if (one == DNS_PEER_PASS)
+			snprintf(out, size, "%.*s", STR_ARGS(name));
+		if (one != DNS_PEER_FAIL || found == DNS_PEER_NAMELESS)
+			found = one;
 	}
 	arena_free(&a);
-	return code;
+	return found;
 }

@@ -61,10 +61,16 @@ struct dns_answer {
 /* Never fails otherwise than by status. Results live in the arena. */
 void dns_query(struct dns *d, struct str name, enum dns_type type,
 	int64_t deadline, struct arena *a, struct dns_answer *out);
-/* PTR of an address whose A/AAAA leads back to it; "" if there is none;
- * RFC 8601 section 3 iprev: 1 pass, 0 none/fail, -1 temporary error. */
+/* PTR of an address whose A/AAAA leads back to it; "" if there is none (iprev,
+ * RFC 8601 section 3). */
+enum dns_peer {
+	DNS_PEER_NAMELESS,	/* no PTR */
+	DNS_PEER_FAIL,		/* its names lead elsewhere */
+	DNS_PEER_PASS,
+	DNS_PEER_TEMPFAIL,
+};
 struct sock_addr;
-int dns_peer_name(struct dns *d, const struct sock_addr *peer,
+enum dns_peer dns_peer_name(struct dns *d, const struct sock_addr *peer,
 	int64_t deadline, char *out, size_t size);
 
 #endif

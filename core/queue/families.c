@@ -119,15 +119,16 @@ has_name(struct families *f, struct dns *d, const struct sock_addr *source,
 {
 	char host[SOCK_TEXT], name[256];
 	bool is_named = true;
-	int answer;
+	enum dns_peer answer;
 
 	sock_host(source, host);
 	if (is_private(source) || recall(f, host, &is_named))
 		return is_named;
 	answer = dns_peer_name(d, source, deadline, name, sizeof name);
-	if (answer >= 0)
-		remember(f, host, answer == 1);
-	return answer != 0;
+	is_named = answer == DNS_PEER_PASS || answer == DNS_PEER_TEMPFAIL;
+	if (answer != DNS_PEER_TEMPFAIL)
+		remember(f, host, is_named);
+	return is_named;
 }
 
 int

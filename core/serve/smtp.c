@@ -389,15 +389,17 @@ turn(struct session *s)
 static void
 look_up_peer(struct smtp *k)
 {
+	static const char *const iprev[] = {
+		[DNS_PEER_NAMELESS] = "permerror", [DNS_PEER_FAIL] = "fail",
+		[DNS_PEER_PASS] = "pass", [DNS_PEER_TEMPFAIL] = "temperror"};
 	const struct smtp_settings *set = k->house->smtp;
 	char name[256];
 
 	if (!set->reverse_dns || k->session->peer.sa.ss_family == AF_UNIX)
 		return;
-	if (dns_peer_name(k->house->dns, &k->session->peer,
-		clock_mono() + set->dns_timeout, name, sizeof name) == 1)
-		k->facts.peer_name = arena_str(&k->session->arena,
-			str_from(name));
+	k->facts.iprev = iprev[dns_peer_name(k->house->dns, &k->session->peer,
+		clock_mono() + set->dns_timeout, name, sizeof name)];
+	k->facts.peer_name = arena_str(&k->session->arena, str_from(name));
 }
 
 static void

@@ -47,15 +47,25 @@ stamp_received(struct smtp *k, struct message *m)
 		only ? only->address.at : "", only ? ">" : "", date)));
 }
 
+/* What the core itself has found comes first. It alone makes no field: who
+ * asks for no verdicts gets none. */
 static void
 stamp_results(struct smtp *k, struct message *m)
 {
+	struct facts *f = &k->facts;
+	struct result iprev = {.method = "iprev", .value = f->iprev,
+		.next = f->results};
+	char host[SOCK_TEXT];
 	struct buf b;
 
-	if (!k->facts.results)
+	if (!f->results)
 		return;
+	sock_host(&f->peer, host);
+	iprev.props = arena_printf(&k->message, strchr(host, ':') ?
+		"policy.iprev=\"%s\"" : "policy.iprev=%s", host);
 	buf_init(&b, 65536);
-	result_write(&b, k->facts.authserv_id, k->facts.results);
+	result_write(&b, f->authserv_id, f->iprev && !k->is_submission ?
+		&iprev : f->results);
 	message_own(m, "Authentication-Results",
 		arena_str(&k->message, buf_str(&b)));
 	buf_free(&b);

@@ -131,6 +131,7 @@ forget_session(struct smtp *k)
 	k->refused = (struct reply){0};
 	k->facts.helo = STR("");
 	k->facts.peer_name = STR("");
+	k->facts.iprev = NULL;
 	k->esmtp = false;
 }
 
@@ -156,8 +157,13 @@ smtp_xclient(struct smtp *k, struct str args)
 	s->peer = k->facts.peer = peer;
 	s->local = local;
 	k->facts.local = *local;
-	if (is_name(c.name))
+	if (is_name(c.name)) {
 		k->facts.peer_name = c.name;
+		k->facts.iprev = "pass";
+	} else if (c.name.at) {
+		k->facts.iprev = str_iis(c.name, "[TEMPUNAVAIL]") ?
+			"temperror" : "fail";
+	}
 	if (c.proto.at)
 		k->esmtp = str_iis(c.proto, "ESMTP");
 	if (is_name(c.helo))
