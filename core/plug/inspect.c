@@ -58,7 +58,7 @@ static const struct word may_words[] = {
 
 static const struct word wants_words[] = {
 	{"refused", MR_WANT_REFUSED}, {"process", MR_WANT_PROCESS},
-	{NULL, 0},
+	{"fresh", MR_WANT_FRESH}, {NULL, 0},
 };
 
 /* ------------------------------------------------------------------ words */

@@ -45,6 +45,10 @@ const struct mr_setting plugin_section_settings[] = {
 	{"time", MR_DURATION, 0, HELD(time), "0", 0, 3600000, NULL,
 		"Time after which a call of an isolated filter is given up "
 		"and its process ended. 0: [smtp] filter_timeout."},
+	{"recycle", MR_INT, 0, HELD(recycle), "0", 0, 1000000000, NULL,
+		"After how many messages its own process is replaced by a "
+		"fresh one, between two messages. 0: as the plugin asks, "
+		"which is 5000 or never."},
 	{"allow_network", MR_BOOL, 0, HELD(allow_network), "false", 0, 0, NULL,
 		"A filter in the sandbox may open sockets."},
 	{"allow_files", MR_LIST, 0, HELD(allow_files), "[]", 0, 0, NULL,

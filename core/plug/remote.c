@@ -27,6 +27,7 @@
 #define WAIT_MOST 5000		/* for a process that starts again */
 #define TRIALS 4		/* sandboxes of one plugin at once */
 #define TRIES 3			/* with processes that were gone already */
+#define FRESH 5000		/* messages, where a plugin wants to be fresh */
 
 static void (*watcher)(const char *plugin, const char *what);
 
@@ -140,13 +141,45 @@ enter(struct remote *r, int64_t until, struct remote_line **line)
 	return p;
 }
 
+/* How many messages a process may see; 0: any number. */
+static uint64_t
+life_of(const struct remote *r)
+{
+	if (r->plan->isolation.recycle)
+		return (uint64_t)r->plan->isolation.recycle;
+	return r->manifest.wants & MR_WANT_FRESH ? FRESH : 0;
+}
+
+/* Under the lock: the process has seen one more message. */
+static void
+count_message(struct remote *r, struct remote_process *p)
+{
+	if (++p->messages != life_of(r) || r->current != p)
+		return;
+	p->is_retired = true;
+	r->current = NULL;
+}
+
+/* Nobody uses it any more, nor will. */
+static void
+end_process(const struct remote *r, struct remote_process *p)
+{
+	if (!p->is_dead) {
+		log_info("plugin.recycle", LOG_S("plugin", r->plan->name),
+			LOG_N("process", p->pid),
+			LOG_N("messages", p->messages));
+		remote_process_end(p);
+	}
+	remote_process_free(p);
+}
+
 static void
 leave(struct remote *r, struct remote_process *p, struct remote_line *line)
 {
 	bool is_last;
 
 	pthread_mutex_lock(&r->lock);
-	is_last = --p->users == 0 && p->is_dead;
+	is_last = --p->users == 0 && (p->is_dead || p->is_retired);
 	if (line && !p->is_dead) {
 		line->next = p->idle;
 		p->idle = line;
@@ -156,7 +189,19 @@ leave(struct remote *r, struct remote_process *p, struct remote_line *line)
 	if (line)
 		remote_line_free(line);
 	if (is_last)
-		remote_process_free(p);
+		end_process(r, p);
+}
+
+static void
+leave_after(struct remote *r, enum hook hook, struct remote_process *p,
+	struct remote_line *line)
+{
+	if (hook == HOOK_MESSAGE) {
+		pthread_mutex_lock(&r->lock);
+		count_message(r, p);
+		pthread_mutex_unlock(&r->lock);
+	}
+	leave(r, p, line);
 }
 
 /* How a process ended, for the log. */
@@ -186,7 +231,8 @@ bury(struct remote *r, struct remote_process *p)
 			r->losses = 0;
 		r->start_at = now + pause_of(++r->losses);
 		restart = r->start_at - now;
-		r->current = NULL;
+		if (r->current == p)
+			r->current = NULL;
 		pthread_cond_broadcast(&r->changed);
 	}
 	pthread_mutex_unlock(&r->lock);
@@ -277,7 +323,7 @@ ask_shared(struct remote *r, struct remote_call *c)
 		e.kind = ERR_CLOSED;
 		code = line ? attempt(c, p, line, &e) : -1;
 		if (code == 0) {
-			leave(r, p, line);
+			leave_after(r, c->hook, p, line);
 			return ANSWERED;
 		}
 		bury(r, p);

@@ -13,6 +13,9 @@
  * fresh process in the sandbox that is told first what the session's earlier
  * hooks were told. If that one ends too, `on_crash` says what becomes of the
  * message.
+ *
+ * A process that has judged as many messages as it may is replaced: new calls
+ * go to a new one, and it ends when the last call in it has come back.
  */
 #ifndef PLUG_REMOTE_H
 #define PLUG_REMOTE_H
@@ -34,6 +37,7 @@ struct isolation {
 	int64_t isolate, on_crash;
 	int64_t memory;		/* bytes of data, 0: no limit */
 	int64_t cpu, time;	/* ms a hook, 0: no limit but the chain's */
+	int64_t recycle;	/* messages, 0: as the plugin wants */
 	bool allow_network;
 	struct mr_list allow_files;	/* "/path" to read, "rw:/path" */
 };

@@ -34,7 +34,7 @@ struct remote_line {
 	struct remote_line *next;
 };
 
-/* One process. Under the remote's lock: idle, users, is_dead. */
+/* One process. Under the remote's lock: the rest but number and pid. */
 struct remote_process {
 	uint64_t number;	/* never twice in a worker */
 	pid_t pid;
@@ -42,6 +42,8 @@ struct remote_process {
 	struct remote_line *idle;
 	unsigned users;
 	bool is_dead;
+	bool is_retired;	/* takes no more; ended by the last who uses it */
+	uint64_t messages;	/* that it was shown */
 	int status;		/* of waitpid, once it is dead */
 	int64_t started;
 };

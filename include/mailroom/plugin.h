@@ -319,6 +319,9 @@ struct mr_host {
 #define MR_WANT_PROCESS 0x02u	/* its own process, unless the admin has said how
 				   it is isolated: code of others that may
 				   crash or leak */
+#define MR_WANT_FRESH 0x04u	/* its own process, if it has one, is replaced
+				   after some thousand messages, unless the
+				   admin has said when: code that leaks */
 
 /* Role: look at mail on its way in. NULL hooks cost nothing. */
 struct mr_filter {

@@ -113,7 +113,7 @@ on_open(void *self, struct mr_open *open)
 static const struct mr_filter filter = {
 	.size = sizeof filter, .needs = MR_NEEDS_HEADERS | MR_NEEDS_BODY,
 	.may = MR_MAY_HEADERS | MR_MAY_RESULTS | MR_MAY_SIGN,
-	.wants = MR_WANT_PROCESS, .message = on_message,
+	.wants = MR_WANT_PROCESS | MR_WANT_FRESH, .message = on_message,
 };
 
 MR_PLUGIN = {

@@ -131,6 +131,28 @@ def test_storm(s):
     tap.eq(len(s.messages("bob")), codes.count(250))
 
 
+def test_recycle(s):
+    """replaced after so many messages, also amid a session: none is lost"""
+    set_plugin(s, source=ROGUE, isolate="process", recycle=3, time="5s")
+    s.empty("bob")
+    s.log_mark()
+    seen = set(hosts(s))
+    with s.line(ehlo="other.test") as one:
+        for n in range(10):
+            one.must(250, "MAIL FROM:<b@elsewhere.test>")
+            one.must(250, "RCPT TO:<bob@example.test>")
+            one.must(354, "DATA")
+            one.send(message("edit") + b".\r\n")
+            tap.eq(one.reply()[0], 250)
+            seen |= set(hosts(s))
+    tap.eq(len(s.messages("bob")), 10)
+    tap.eq(len(seen), 4)
+    text = s.log_since_mark()
+    tap.eq(text.count("plugin.recycle"), 3)
+    tap.ok("plugin.died" not in text and "plugin.crash" not in text, text)
+    wait_for("one process", lambda: len(hosts(s)) == 1, 10)
+
+
 def test_moved_out(s):
     """one that crashes workers again and again runs outside by itself"""
     set_plugin(s, source=NAUGHTY)
