@@ -8,7 +8,7 @@ import time
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import tap
 from fakedns import FakeDNS
-from server import Server, free_ports, wait_for
+from server import SLOW, Server, free_ports, wait_for
 from sink import Sink
 
 MESSAGE = b"From: a@example.test\r\nSubject: s\r\n\r\nx\r\n"
@@ -44,10 +44,14 @@ class House:
             smtp = self.server.submission(sender)
             smtp.sendmail(self.server.address(sender), [rcpt], MESSAGE)
             smtp.quit()
-        time.sleep(0.3)
-        wait_for("quiet", lambda: all(r["state"] == "queued"
-                                      for r in self.rows()))
+        wait_for("quiet", self.is_quiet)
         return {r["recipient"]: r for r in self.rows()}
+
+    def is_quiet(self):
+        rows = self.rows()
+        time.sleep(0.3 * SLOW)
+        return rows == self.rows() and all(r["state"] == "queued"
+                                           for r in rows)
 
     def rows(self, *filters):
         return self.server.cli_json("queue", "list", *filters)
@@ -110,7 +114,7 @@ def test_requeue(h):
     tap.eq(h.count("requeue", "--domain", "two.test"), 1)
     after = h.rows("--domain", "two.test")[0]
     tap.ok(after["expire_ms"] > before["expire_ms"])
-    tap.eq(after["reply"], "")
+    tap.ok(after["attempts"] <= 1, "%r (it may have had one)" % after)
 
 
 def test_show(h):
