@@ -8,14 +8,14 @@
 
 #include <mailroom/plugin.h>
 
+#include "keys.h"
+
 #include <dkim.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define NAME_MOST 253
-
-struct keys;
 
 struct config {
 	const char *keys_path;	/* "": DATA/dkim */
@@ -52,21 +52,5 @@ enum mr_verdict verify(struct mr_call *call);
 
 /* Adds the signatures of the From field's domain, if we have its keys. */
 enum mr_verdict sign(struct mr_call *call);
-
-/* ----------------------------------------------------------------- keys.c */
-
-/* A key in use: DIR/DOMAIN/KIND is a link to SELECTOR.pem beside it, KIND is
- * "rsa" or "ed25519". A link that changes is noticed at the next message. */
-struct key {
-	char selector[64];
-	unsigned char *pem;	/* NUL-ended */
-};
-
-struct keys *keys_new(const char *folder);
-void keys_free(struct keys *k);
-/* NULL: there is none. The key stays until keys_free. may block on disk;
- * trouble with a key that is there is in *why (200), else "". */
-const struct key *keys_find(struct keys *k, const char *domain,
-	const char *kind, char *why);
 
 #endif

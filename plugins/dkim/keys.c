@@ -7,12 +7,13 @@
  * k->lock guards the list. A key stays in memory until the end: others may
  * be signing with it.
  */
-#include "dkim.h"
+#include "keys.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -45,6 +45,7 @@ struct judgement {
 	char domain[NAME_MOST + 1];
 	const char *result, *reason;
 	enum policy policy;	/* that applies */
+	bool is_excused;	/* by a forwarder that the admin trusts */
 };
 
 static void
@@ -182,6 +183,23 @@ choose(const struct resolver *r, const struct tree *t, const char *domain)
 	return p;
 }
 
+/* By arc: all who sealed it are trusted, and the first saw it pass (RFC 8617
+ * 7.2.1). */
+static bool
+passed_before(struct mr_call *call)
+{
+	struct mr_result got = {.size = sizeof got};
+	char value[8];
+	size_t i;
+
+	for (i = 0; call->host->result(call, i, &got) == 0; i++)
+		if (!strcmp(got.method, "arc") && !strcmp(got.value, "pass") &&
+			find_prop(got.props, "policy.dmarc", value,
+			sizeof value) && !strcmp(value, "pass"))
+			return true;
+	return false;
+}
+
 static void
 judge(struct mr_call *call, struct judgement *j)
 {
@@ -192,6 +210,7 @@ judge(struct mr_call *call, struct judgement *j)
 	*j->domain = author == AUTHOR_ONE ? *j->domain : '\0';
 	j->policy = POLICY_NONE;
 	j->reason = NULL;
+	j->is_excused = false;
 	if (author != AUTHOR_ONE) {
 		j->result = author == AUTHOR_NONE ? "none" : "permerror";
 		j->reason = author == AUTHOR_NONE ? "no author" :
@@ -210,6 +229,9 @@ judge(struct mr_call *call, struct judgement *j)
 	} else {
 		j->result = "fail";
 		j->policy = choose(&r, &t, j->domain);
+		j->is_excused = passed_before(call);
+		j->reason = j->is_excused ? "arc: a forwarder that is trusted "
+			"saw it pass" : NULL;
 	}
 }
 
@@ -283,7 +305,7 @@ follow(struct mr_call *call, const struct judgement *j)
 	const struct config *c = call->config;
 	char text[400];
 
-	if (is_trusted(c, j->domain))
+	if (j->is_excused || is_trusted(c, j->domain))
 		return MR_PASS;
 	if (j->policy == POLICY_QUARANTINE)
 		return quarantine(call, j);
