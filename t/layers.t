@@ -9,7 +9,8 @@ BELOW = {"base": []}
 BELOW["net"] = BELOW["mail"] = ["base"]
 BELOW["plug"] = ["base", "net", "mail"]
 BELOW["queue"] = BELOW["plug"] + ["plug"]
-BELOW["serve"] = BELOW["queue"] + ["queue"]
+BELOW["report"] = BELOW["queue"] + ["queue"]
+BELOW["serve"] = BELOW["report"] + ["report"]
 BELOW["proc"] = BELOW["serve"] + ["serve"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
 done = bad = 0
