@@ -154,6 +154,8 @@ const struct config_section config_sections[] = {
 	{"dns", dns_table, AT(config, dns), "Name resolution"},
 	{"queue", queue_settings_table, AT(config, queue), "Outgoing mail"},
 	{"chain", chain_table, AT(config, chain), "Order of filters"},
+	{"reports", report_settings_table, AT(config, reports),
+		"Reports that others ask for"},
 	{"listen.NAME", listener_settings_table, SIZE_MAX, "A listener"},
 	{"route.NAME", nexthop_settings_table, SIZE_MAX,
 		"Where mail for other domains goes"},
@@ -192,7 +194,7 @@ static void
 check_sections(const struct config *c, struct conf_report *report)
 {
 	static const char *const known[] = {"log", "tls", "workers", "limits",
-		"smtp", "dns", "queue", "chain", "listen", "route", "plugin",
+		"smtp", "dns", "queue", "chain", "reports", "listen", "route", "plugin",
 		"milter"};
 	const struct conf_node *n;
 	size_t at = 0, i;

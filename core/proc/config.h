@@ -21,6 +21,7 @@
 #include "plug/plugin.h"
 #include "queue/nexthop.h"
 #include "queue/queue.h"
+#include "report/outgoing.h"
 #include "serve/serve.h"
 
 struct server_settings {	/* top level */
@@ -80,6 +81,7 @@ struct config {
 	struct resolver_settings dns;
 	struct queue_settings queue;
 	struct chain_settings chain;
+	struct report_settings reports;
 	struct nexthops routes;		/* [route.NAME] */
 	struct listener *listener;
 	size_t n_listener;

@@ -7,6 +7,7 @@ libcore_a_SOURCES += \
 	core/proc/crash.c core/proc/crash.h \
 	core/proc/ctl.c core/proc/ctl.h \
 	core/proc/daemon.c core/proc/daemon.h \
+	core/proc/daily.c core/proc/daily.h \
 	core/proc/generation.c core/proc/generation.h \
 	core/proc/isolate.c core/proc/isolate.h \
 	core/proc/keeper.c core/proc/keeper.h \
@@ -42,7 +43,8 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/cli_app_password.c core/proc/cli_ban.c \
 	core/proc/cli_tls.c core/proc/sendmail.c core/proc/sendmail_text.c \
 	core/proc/sendmail_smtp.c core/proc/sendmail.h \
-	core/proc/cli_dmarc.c core/proc/cli_tls_report.c \
+	core/proc/cli_dmarc.c core/proc/cli_send.c \
+	core/proc/cli_tls_report.c \
 	core/proc/report_box.c core/proc/report_box.h core/proc/sums.h \
 	core/proc/explain.c core/proc/explain.h \
 	core/proc/meaning.c core/proc/meaning.h

@@ -27,6 +27,7 @@
 #include "plug/watchdog.h"
 #include "proc/chains.h"
 #include "proc/crash.h"
+#include "proc/daily.h"
 #include "proc/priv.h"
 #include "proc/spawn.h"
 #include "queue/queue.h"
@@ -47,6 +48,8 @@ struct worker_life {
 	struct plugins plugins;
 	struct house house;
 	struct queue_house queue_house;
+	struct report_house report_house;
+	struct daily *daily;		/* of the runner */
 	struct queue *queue;
 	struct pickup *pickup;	/* SMTP worker only */
 	char owner[80];
@@ -304,7 +307,14 @@ open_queue(struct worker_life *w, struct err *e)
 		return -1;
 	/* For what changed between its first look and the watch. */
 	queue_poke(w->queue);
-	return 0;
+	w->report_house = (struct report_house){
+		.settings = &w->config->reports,
+		.hostname = w->config->server.hostname,
+		.data = w->config->server.data,
+		.drop = w->config->server.drop, .dns = w->house.dns,
+		.store = &w->house.store};
+	w->daily = daily_start(&w->report_house, e);
+	return w->daily ? 0 : -1;
 }
 
 static int
@@ -441,6 +451,7 @@ finish(struct worker_life *w, enum word word)
 		w->config->workers.drain_timeout;
 	bool stopped = true;
 
+	daily_stop(w->daily);
 	if (w->queue) {
 		queue_drain(w->queue, patience);
 		stopped = queue_stop(w->queue);

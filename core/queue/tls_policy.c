@@ -9,12 +9,11 @@
 #include "queue/dane.h"
 #include "queue/tls_known.h"
 
-#define TALLY_SPACE "core.tlsrpt"
 #define TALLY_MS (10 * 24 * 3600000LL)
 
 /* ------------------------------------------------------------------ counts */
 
-/* "DAY DOMAIN POLICY RESULT HOST": what a report of RFC 8460 is made of. */
+/* What a report of RFC 8460 is made of. */
 static void
 count(struct tls_asker *q, const struct host *host, const char *kind,
 	const char *result)
@@ -29,7 +28,7 @@ count(struct tls_asker *q, const struct host *host, const char *kind,
 	clock_iso(now, day);
 	snprintf(key, sizeof key, "%.10s %.*s %s %s %s", day,
 		STR_ARGS(q->domain), kind, result, host->name);
-	s->op->state_add(s->self, TALLY_SPACE, key, 1, now, now + TALLY_MS,
+	s->op->state_add(s->self, TLS_TALLY_SPACE, key, 1, now, now + TALLY_MS,
 		&sum, &me);
 }
 

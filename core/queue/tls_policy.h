@@ -14,6 +14,9 @@
 #include "queue/client.h"
 #include "queue/sts.h"
 
+/* Counts of the store's small facts: "DAY DOMAIN POLICY RESULT HOST". */
+#define TLS_TALLY_SPACE "core.tlsrpt"
+
 #define TLS_NOT_REQUIRED "TLS-REQUIRED"	/* kept argument: "TLS-Required: No" */
 
 struct tls_policies {		/* of the runner */

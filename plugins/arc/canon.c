@@ -80,7 +80,8 @@ canon_signature(struct text *out, const struct mr_header *h,
 	size_t i;
 
 	for (i = 0; i < tags->n; i++)
-		if (tags->tag[i].name.len == 1 && *tags->tag[i].name.at == 'b') {
+		if (tags->tag[i].name.len == 1 &&
+			*tags->tag[i].name.at == 'b') {
 			cut = tags->tag[i].raw.at;
 			on = cut + tags->tag[i].raw.len;
 		}

@@ -11,9 +11,13 @@
  */
 #include "dmarc.h"
 
+#include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 /* As the choices of the settings stand. */
 enum reject { REJECT_FOLLOW, REJECT_HOLD, REJECT_IGNORE };
@@ -22,6 +26,8 @@ enum quarantine { QUARANTINE_JUNK, QUARANTINE_HOLD, QUARANTINE_IGNORE };
 struct config {
 	int64_t reject, quarantine;
 	struct mr_list trusted;
+	bool reports;
+	struct rows *rows;	/* made by open */
 };
 
 static const struct mr_setting settings[] = {
@@ -37,6 +43,9 @@ static const struct mr_setting settings[] = {
 	{"trusted", MR_LIST, 0, offsetof(struct config, trusted), "[]", 0, 0,
 		NULL, "Author domains whose policy is not followed, for "
 		"instance one whose mail comes by lists that change it."},
+	{"reports", MR_BOOL, 0, offsetof(struct config, reports), "true", 0, 0,
+		NULL, "Keep what was found of each message, for the reports "
+		"that [reports] sends to the domains that ask for them."},
 	MR_SETTINGS_END,
 };
 
@@ -46,6 +55,9 @@ struct judgement {
 	const char *result, *reason;
 	enum policy policy;	/* that applies */
 	bool is_excused;	/* by a forwarder that the admin trusts */
+	bool dkim, spf;		/* passed, and aligned */
+	char owner[NAME_MOST + 1];	/* whose record it is */
+	struct record record;		/* if owner is not "" */
 };
 
 static void
@@ -122,10 +134,11 @@ is_aligned(const struct resolver *r, const struct tree *author,
 		organization_of(&t, other));
 }
 
-static bool
-passes(struct mr_call *call, const struct resolver *r, const struct tree *t,
-	const char *domain, const struct record *policy)
+static void
+find_aligned(struct mr_call *call, const struct resolver *r,
+	const struct tree *t, struct judgement *j)
 {
+	const struct record *policy = &j->record;
 	struct mr_result got = {.size = sizeof got};
 	char value[1024], other[NAME_MOST + 1];
 	const char *at;
@@ -133,8 +146,9 @@ passes(struct mr_call *call, const struct resolver *r, const struct tree *t,
 
 	for (i = 0; call->host->result(call, i, &got) == 0; i++) {
 		bool is_spf = !strcmp(got.method, "spf");
+		bool *aligned = is_spf ? &j->spf : &j->dkim;
 
-		if (strcmp(got.value, "pass") || !got.props ||
+		if (*aligned || strcmp(got.value, "pass") || !got.props ||
 			(!is_spf && strcmp(got.method, "dkim")))
 			continue;
 		/* The HELO name counts only in place of a null sender. */
@@ -144,12 +158,10 @@ passes(struct mr_call *call, const struct resolver *r, const struct tree *t,
 			got.props, "smtp.helo", value, sizeof value)))
 			continue;
 		at = strrchr(value, '@');
-		if (author_ascii(at ? at + 1 : value, other) && is_aligned(r,
-			t, domain, other, is_spf ? policy->strict_spf :
-			policy->strict_dkim))
-			return true;
+		*aligned = author_ascii(at ? at + 1 : value, other) &&
+			is_aligned(r, t, j->domain, other, is_spf ?
+			policy->strict_spf : policy->strict_dkim);
 	}
-	return false;
 }
 
 /* ----------------------------------------------------------------- policy */
@@ -210,7 +222,8 @@ judge(struct mr_call *call, struct judgement *j)
 	*j->domain = author == AUTHOR_ONE ? *j->domain : '\0';
 	j->policy = POLICY_NONE;
 	j->reason = NULL;
-	j->is_excused = false;
+	j->is_excused = j->dkim = j->spf = false;
+	*j->owner = '\0';
 	if (author != AUTHOR_ONE) {
 		j->result = author == AUTHOR_NONE ? "none" : "permerror";
 		j->reason = author == AUTHOR_NONE ? "no author" :
@@ -221,19 +234,122 @@ judge(struct mr_call *call, struct judgement *j)
 	if (t.failed) {
 		j->result = "temperror";
 		j->reason = "DNS does not answer";
-	} else if (!t.has_own && !t.has_organization_record) {
+		return;
+	}
+	if (!t.has_own && !t.has_organization_record) {
 		j->result = "none";
-	} else if (passes(call, &r, &t, j->domain, t.has_own ? &t.own :
-		&t.of_organization)) {
-		j->result = "pass";
-	} else {
-		j->result = "fail";
+		return;
+	}
+	j->record = t.has_own ? t.own : t.of_organization;
+	snprintf(j->owner, sizeof j->owner, "%s", t.has_own ? j->domain :
+		t.organization);
+	find_aligned(call, &r, &t, j);
+	j->result = j->dkim || j->spf ? "pass" : "fail";
+	if (!j->dkim && !j->spf) {
 		j->policy = choose(&r, &t, j->domain);
 		j->is_excused = passed_before(call);
 		j->reason = j->is_excused ? "arc: a forwarder that is trusted "
 			"saw it pass" : NULL;
 	}
 }
+
+static bool
+is_trusted(const struct config *c, const char *domain)
+{
+	size_t i;
+
+	for (i = 0; i < c->trusted.n; i++)
+		if (!strcasecmp(c->trusted.item[i], domain))
+			return true;
+	return false;
+}
+
+/* ---------------------------------------------------------------- reports */
+
+/* The results that a report tells: [method, value, domain, selector or
+ * scope]. */
+static json_t *
+results_json(struct mr_call *call)
+{
+	struct mr_result got = {.size = sizeof got};
+	json_t *all = json_array();
+	size_t i;
+
+	for (i = 0; call->host->result(call, i, &got) == 0; i++) {
+		bool is_spf = !strcmp(got.method, "spf"), is_mfrom = true;
+		char domain[1024] = "", more[256] = "";
+		const char *at;
+
+		if (!is_spf && strcmp(got.method, "dkim"))
+			continue;
+		if (is_spf && !find_prop(got.props, "smtp.mailfrom", domain,
+			sizeof domain))
+			is_mfrom = !find_prop(got.props, "smtp.helo", domain,
+				sizeof domain);
+		if (!is_spf) {
+			find_prop(got.props, "header.d", domain,
+				sizeof domain);
+			find_prop(got.props, "header.s", more, sizeof more);
+		}
+		at = strrchr(domain, '@');
+		json_array_append_new(all, json_pack("[s, s, s, s]",
+			got.method, got.value, at ? at + 1 : domain, !is_spf ?
+			more : is_mfrom ? "mfrom" : "helo"));
+	}
+	return all;
+}
+
+/* What reports call an exception to the policy (RFC 9990). */
+static const char *
+exception(const struct config *c, const struct judgement *j,
+	enum policy followed)
+{
+	if (j->policy == followed)
+		return NULL;
+	return j->is_excused || is_trusted(c, j->domain) ? "trusted_forwarder" :
+		"local_policy";
+}
+
+/* followed: what is done, which may be less than the policy says. */
+static void
+keep_row(struct mr_call *call, const struct judgement *j,
+	enum policy followed)
+{
+	static const char *const psd[] = {[PSD_UNKNOWN] = "u", [PSD_YES] = "y",
+		[PSD_NO] = "n"};
+	const struct config *c = call->config;
+	const struct record *r = &j->record;
+	const char *sender = mr_fact(call, MR_FACT_SENDER);
+	const char *at = strrchr(sender, '@');
+	json_t *row;
+	char *line;
+
+	if (!c->rows || !*j->owner || !*r->rua)
+		return;
+	row = json_pack("{s:s, s:s, s:s, s:s, s:s*, s:b, s:b, s:s, s:s, s:s*,"
+		" s:s*, s:b, s:b, s:b, s:s, s:s, s:o}", "domain", j->owner,
+		"from", j->domain, "ip", mr_fact(call, MR_FACT_PEER_ADDRESS),
+		"disposition", policy_name(followed), "reason",
+		exception(c, j, followed), "dkim", j->dkim, "spf", j->spf,
+		"envelope", at ? at + 1 : "", "p", policy_name(r->p), "sp",
+		r->sp ? policy_name(r->sp) : NULL, "np", r->np ?
+		policy_name(r->np) : NULL, "strict_dkim", r->strict_dkim,
+		"strict_spf", r->strict_spf, "testing", r->testing, "psd",
+		psd[r->psd], "rua", r->rua, "results", results_json(call));
+	line = row ? json_dumps(row, JSON_COMPACT) : NULL;
+	if (line) {
+		size_t len = strlen(line);
+
+		line[len] = '\n';	/* in place of its NUL */
+		if (rows_add(c->rows, line, len + 1, time(NULL)) < 0)
+			mr_log(call, MR_LOG_WARN, "no row for a report: %s",
+				strerror(errno));
+	}
+	free(line);
+	json_decref(row);
+}
+
+/* ------------------------------------------------------------------ verdict */
 
 static void
 note(struct mr_call *call, const struct judgement *j)
@@ -249,17 +365,6 @@ note(struct mr_call *call, const struct judgement *j)
 	if (!*props)
 		r.props = NULL;
 	call->host->result_add(call, &r);
-}
-
-static bool
-is_trusted(const struct config *c, const char *domain)
-{
-	size_t i;
-
-	for (i = 0; i < c->trusted.n; i++)
-		if (!strcasecmp(c->trusted.item[i], domain))
-			return true;
-	return false;
 }
 
 static enum mr_verdict
@@ -299,18 +404,25 @@ quarantine(struct mr_call *call, const struct judgement *j)
 		file_as_junk(call, j);
 }
 
+/* *followed: which policy that comes to. */
 static enum mr_verdict
-follow(struct mr_call *call, const struct judgement *j)
+follow(struct mr_call *call, const struct judgement *j, enum policy *followed)
 {
 	const struct config *c = call->config;
 	char text[400];
 
+	*followed = POLICY_NONE;
 	if (j->is_excused || is_trusted(c, j->domain))
 		return MR_PASS;
-	if (j->policy == POLICY_QUARANTINE)
+	if (j->policy == POLICY_QUARANTINE) {
+		*followed = c->quarantine == QUARANTINE_IGNORE ? POLICY_NONE :
+			POLICY_QUARANTINE;
 		return quarantine(call, j);
+	}
 	if (j->policy != POLICY_REJECT || c->reject == REJECT_IGNORE)
 		return MR_PASS;
+	*followed = c->reject == REJECT_HOLD ? POLICY_QUARANTINE :
+		POLICY_REJECT;
 	if (c->reject == REJECT_HOLD)
 		return hold(call, j);
 	snprintf(text, sizeof text, "DMARC: neither SPF nor DKIM shows that "
@@ -332,13 +444,38 @@ is_ours(struct mr_call *call)
 static enum mr_verdict
 on_message(struct mr_call *call)
 {
+	enum policy followed;
 	struct judgement j;
+	enum mr_verdict v;
 
 	if (is_ours(call))
 		return MR_PASS;
 	judge(call, &j);
 	note(call, &j);
-	return follow(call, &j);
+	v = follow(call, &j, &followed);
+	keep_row(call, &j, followed);
+	return v;
+}
+
+static int
+on_open(void *config, struct mr_open *open)
+{
+	struct config *c = config;
+	char folder[4000];
+
+	snprintf(folder, sizeof folder, "%s/dmarc", open->data);
+	if (!c->reports || !strcmp(open->role, "cli"))
+		return 0;
+	c->rows = rows_open(folder);
+	return c->rows ? 0 : -1;
+}
+
+static void
+on_close(void *config)
+{
+	struct config *c = config;
+
+	rows_close(c->rows);
 }
 
 static const struct mr_filter filter = {
@@ -350,5 +487,5 @@ MR_PLUGIN = {
 	MR_PLUGIN_HEAD, .name = "dmarc", .version = "1.0",
 	.summary = "follows the policy of the author's domain",
 	.settings = settings, .config_size = sizeof(struct config),
-	.filter = &filter,
+	.open = on_open, .close = on_close, .filter = &filter,
 };

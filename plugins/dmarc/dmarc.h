@@ -2,7 +2,8 @@
 /*
  * dmarc.h - the parts of the dmarc plugin: record.c reads a policy record,
  * walk.c finds the records of a domain and its organization, author.c the
- * domain of the From field, dmarc.c is the filter. Only dmarc.c knows a host.
+ * domain of the From field, rows.c keeps what reports are made of, dmarc.c is
+ * the filter. Only dmarc.c knows a host.
  */
 #ifndef DMARC_DMARC_H
 #define DMARC_DMARC_H
@@ -13,6 +14,7 @@
 #include <stddef.h>
 
 #define NAME_MOST 253
+#define RUA_MOST 512
 
 /* --------------------------------------------------------------- record.c */
 
@@ -24,6 +26,7 @@ struct record {			/* RFC 9989 4.7 */
 	bool strict_spf, strict_dkim;
 	bool testing;		/* t=y */
 	enum psd psd;
+	char rua[RUA_MOST];	/* where reports go, as it stands; or "" */
 };
 
 /* false: it is no DMARC record. */
@@ -51,6 +54,17 @@ struct tree {
 
 /* Asks at most eight times. */
 void walk(const struct resolver *r, const char *domain, struct tree *out);
+
+/* ----------------------------------------------------------------- rows.c */
+
+struct rows;
+
+/* FOLDER/YYYY-MM-DD, a line of JSON a message. NULL: no memory. */
+struct rows *rows_open(const char *folder);
+void rows_close(struct rows *r);
+/* -1: it cannot be written, or the day has enough; errno says why. Any
+ * thread. */
+int rows_add(struct rows *r, const char *line, size_t len, int64_t seconds);
 
 /* --------------------------------------------------------------- author.c */
 

@@ -71,6 +71,8 @@ take_tag(struct record *r, struct mr_str tag, struct mr_str value)
 		r->strict_dkim = is(value, "s");
 	else if (is(tag, "t"))
 		r->testing = is(value, "y");
+	else if (is(tag, "rua") && value.len < sizeof r->rua)
+		memcpy(r->rua, value.at, value.len);
 	else if (is(tag, "psd"))
 		r->psd = is(value, "y") ? PSD_YES : is(value, "n") ? PSD_NO :
 			PSD_UNKNOWN;
