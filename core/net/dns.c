@@ -31,7 +31,7 @@
 struct resolver {
 	struct ub_ctx *ub;
 	pthread_mutex_t lock;
-	pthread_cond_t answered;
+	pthread_condattr_t mono;
 	pthread_t thread;
 	int bell;
 	bool stopping;
@@ -45,8 +45,10 @@ struct dns {
 	atomic_bool is_decided;		/* the root's key stays, or is gone */
 };
 
+/* A query that somebody waits for; each is woken for its own alone. */
 struct ticket {
 	struct resolver *resolver;
+	pthread_cond_t answered;
 	struct ub_result *result;
 	int code;
 	bool done;
@@ -175,7 +177,6 @@ static struct resolver *
 resolver_new(const struct dns_settings *s, bool with_root, struct err *e)
 {
 	struct resolver *d = mem_alloc(sizeof *d);
-	pthread_condattr_t mono;
 
 	d->ub = ub_ctx_create();
 	d->bell = eventfd(0, EFD_CLOEXEC);
@@ -188,10 +189,8 @@ resolver_new(const struct dns_settings *s, bool with_root, struct err *e)
 	if (configure(d->ub, s, with_root, e) < 0)
 		goto bad;
 	pthread_mutex_init(&d->lock, NULL);
-	pthread_condattr_init(&mono);
-	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
-	pthread_cond_init(&d->answered, &mono);
-	pthread_condattr_destroy(&mono);
+	pthread_condattr_init(&d->mono);
+	pthread_condattr_setclock(&d->mono, CLOCK_MONOTONIC);
 	if (pthread_create(&d->thread, NULL, run_resolver, d) == 0)
 		return d;
 	err_set(e, ERR_SYS, "the resolver's thread cannot be started");
@@ -257,7 +256,7 @@ on_answer(void *arg, int code, struct ub_result *result)
 	t->code = code;
 	t->result = result;
 	t->done = true;
-	pthread_cond_broadcast(&t->resolver->answered);
+	pthread_cond_signal(&t->answered);
 }
 
 static void
@@ -266,7 +265,7 @@ wait_for(struct ticket *t, int64_t deadline)
 	struct timespec end = {.tv_sec = deadline / 1000,
 		.tv_nsec = deadline % 1000 * 1000000};
 
-	while (!t->done && pthread_cond_timedwait(&t->resolver->answered,
+	while (!t->done && pthread_cond_timedwait(&t->answered,
 		&t->resolver->lock, &end) != ETIMEDOUT)
 		;
 }
@@ -386,6 +385,7 @@ ask(struct resolver *r, const char *name, enum dns_type type,
 
 	*out = (struct dns_answer){.status = DNS_TEMPFAIL,
 		.canonical = str_from(name)};
+	pthread_cond_init(&t.answered, &r->mono);
 	pthread_mutex_lock(&r->lock);
 	if (ub_resolve_async(r->ub, name, type, 1, &t, on_answer, &id) == 0) {
 		wait_for(&t, deadline);
@@ -393,6 +393,7 @@ ask(struct resolver *r, const char *name, enum dns_type type,
 			ub_cancel(r->ub, id);
 	}
 	pthread_mutex_unlock(&r->lock);
+	pthread_cond_destroy(&t.answered);
 	if (t.done && t.code == 0)
 		read_result(t.result, type, a, out);
 	if (t.result)

@@ -17,6 +17,7 @@
 
 struct config {
 	struct mr_list trusted;
+	struct key_cache *keys;	/* made by open */
 };
 
 static const struct mr_setting settings[] = {
@@ -162,6 +163,7 @@ note(struct mr_call *call, const struct sets *s, const struct finding *f)
 static enum mr_verdict
 on_message(struct mr_call *call)
 {
+	const struct config *c = call->config;
 	struct resolver resolver;
 	struct letter letter;
 	struct finding found;
@@ -171,12 +173,33 @@ on_message(struct mr_call *call)
 		return MR_PASS;
 	if (!letter_open(call, &letter, &resolver))
 		return MR_TEMPFAIL;
+	resolver.keys = c->keys;
 	sets_read(&letter, &sets);
 	check_chain(&letter, &sets, &resolver, &found);
 	note(call, &sets, &found);
 	sets_free(&sets);
 	letter_close(&letter);
 	return MR_PASS;
+}
+
+static int
+on_open(void *config, struct mr_open *open)
+{
+	struct config *c = config;
+
+	c->keys = key_cache_new();
+	if (c->keys)
+		return 0;
+	snprintf(open->error, open->error_size, "no memory");
+	return -1;
+}
+
+static void
+on_close(void *config)
+{
+	struct config *c = config;
+
+	key_cache_free(c->keys);
 }
 
 static const struct mr_filter filter = {
@@ -188,5 +211,5 @@ MR_PLUGIN = {
 	MR_PLUGIN_HEAD, .name = "arc", .version = "1.0",
 	.summary = "checks the seals of those who forwarded a message",
 	.settings = settings, .config_size = sizeof(struct config),
-	.filter = &filter,
+	.open = on_open, .close = on_close, .filter = &filter,
 };

@@ -102,11 +102,19 @@ void sets_free(struct sets *s);
 
 /* ------------------------------------------------------------------ key.c */
 
+struct key_cache;
+
 struct resolver {
 	void (*dns)(void *arg, const char *name, uint32_t type,
 		struct mr_dns_answer *out);
 	void *arg;
+	struct key_cache *keys;	/* or NULL */
 };
+
+/* Keys that were read, by the text of their records: reading one costs as much
+ * as checking a signature. Any thread. */
+struct key_cache *key_cache_new(void);
+void key_cache_free(struct key_cache *c);
 
 enum check { CHECK_GOOD, CHECK_BAD, CHECK_TEMP };
 

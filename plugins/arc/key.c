@@ -6,12 +6,90 @@
 #include "arc.h"
 
 #include <openssl/x509.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LEAST_BITS 1024
 #define RECORD_MOST 8192
+#define KEYS_KEPT 128
+
+struct key_cache {
+	pthread_mutex_t lock;
+	struct {
+		char *record;
+		size_t len;
+		EVP_PKEY *key;
+	} kept[KEYS_KEPT];	/* under the lock */
+	size_t next;
+};
+
+/* ------------------------------------------------------------------ cache */
+
+struct key_cache *
+key_cache_new(void)
+{
+	struct key_cache *c = calloc(1, sizeof *c);
+
+	if (c)
+		pthread_mutex_init(&c->lock, NULL);
+	return c;
+}
+
+void
+key_cache_free(struct key_cache *c)
+{
+	size_t i;
+
+	for (i = 0; c && i < KEYS_KEPT; i++) {
+		free(c->kept[i].record);
+		EVP_PKEY_free(c->kept[i].key);
+	}
+	if (c)
+		pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+/* A reference of the caller's own, or NULL. */
+static EVP_PKEY *
+recall(struct key_cache *c, struct mr_str record)
+{
+	EVP_PKEY *key = NULL;
+	size_t i;
+
+	if (!c)
+		return NULL;
+	pthread_mutex_lock(&c->lock);
+	for (i = 0; i < KEYS_KEPT && !key; i++)
+		if (c->kept[i].len == record.len && c->kept[i].key &&
+			!memcmp(c->kept[i].record, record.at, record.len) &&
+			EVP_PKEY_up_ref(c->kept[i].key))
+			key = c->kept[i].key;
+	pthread_mutex_unlock(&c->lock);
+	return key;
+}
+
+static void
+keep(struct key_cache *c, struct mr_str record, EVP_PKEY *key)
+{
+	char *copy = c ? malloc(record.len + 1) : NULL;
+	size_t i;
+
+	if (!copy)
+		return;
+	memcpy(copy, record.at, record.len);
+	pthread_mutex_lock(&c->lock);
+	i = c->next++ % KEYS_KEPT;
+	free(c->kept[i].record);
+	EVP_PKEY_free(c->kept[i].key);
+	c->kept[i].record = copy;
+	c->kept[i].len = record.len;
+	c->kept[i].key = EVP_PKEY_up_ref(key) ? key : NULL;
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* ----------------------------------------------------------------- records */
 
 /* A list "a:b" has this word. */
 static bool
@@ -51,7 +129,7 @@ make_key(struct mr_str base64, bool is_rsa)
 }
 
 static EVP_PKEY *
-read_record(struct mr_str record, bool is_rsa, const char **why)
+parse_record(struct mr_str record, bool is_rsa, const char **why)
 {
 	struct tags t;
 	struct mr_str v, k, h, s, p;
@@ -87,6 +165,21 @@ read_record(struct mr_str record, bool is_rsa, const char **why)
 	return key;
 }
 
+/* Of RSA only: Ed25519 keys are read at once. */
+static EVP_PKEY *
+read_record(const struct resolver *r, struct mr_str record, bool is_rsa,
+	const char **why)
+{
+	EVP_PKEY *key = is_rsa ? recall(r->keys, record) : NULL;
+
+	if (key)
+		return key;
+	key = parse_record(record, is_rsa, why);
+	if (key && is_rsa)
+		keep(r->keys, record, key);
+	return key;
+}
+
 static enum check
 fetch(const struct resolver *r, const struct tags *t, bool is_rsa,
 	EVP_PKEY **key, const char **why)
@@ -110,13 +203,13 @@ fetch(const struct resolver *r, const struct tags *t, bool is_rsa,
 	*why = "its key is not in DNS";
 	if (!got.n)
 		return CHECK_BAD;
-	*key = read_record(got.record[0].data, is_rsa, why);
+	*key = read_record(r, got.record[0].data, is_rsa, why);
 	return *key ? CHECK_GOOD : CHECK_BAD;
 }
 
 /* RFC 8463 3: Ed25519 signs the hash of the text, not the text. */
 static bool
-verify(EVP_PKEY *key, bool is_rsa, const struct text *bytes,
+is_signed(EVP_PKEY *key, bool is_rsa, const struct text *bytes,
 	const unsigned char *signature, size_t len)
 {
 	EVP_MD_CTX *c = EVP_MD_CTX_new();
@@ -156,7 +249,7 @@ key_check(const struct resolver *r, const struct tags *t,
 	code = fetch(r, t, is_rsa, &key, why);
 	if (code != CHECK_GOOD)
 		return code;
-	good = verify(key, is_rsa, bytes, signature, (size_t)len);
+	good = is_signed(key, is_rsa, bytes, signature, (size_t)len);
 	EVP_PKEY_free(key);
 	*why = "its signature does not fit";
 	return good ? CHECK_GOOD : CHECK_BAD;

@@ -6,4 +6,4 @@ arc_parts = plugins/arc/arc.h plugins/arc/letter.h plugins/arc/letter.c \
 plugins_arc_arc_so_SOURCES = plugins/arc/arc.c plugins/arc/check.c $(arc_parts)
 plugins_arc_arc_so_CFLAGS = $(PLUGIN_CFLAGS) -D_GNU_SOURCE $(OPENSSL_CFLAGS)
 plugins_arc_arc_so_LDFLAGS = $(PLUGIN_LDFLAGS)
-plugins_arc_arc_so_LDADD = $(OPENSSL_LIBS)
+plugins_arc_arc_so_LDADD = $(OPENSSL_LIBS) -lpthread

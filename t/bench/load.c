@@ -7,6 +7,10 @@
  * every so many ms, and the sessions begin spread over that time. Prints one
  * JSON object. Only the time up to the last acknowledged message counts.
  *
+ * Environment: LOAD_FILE, a message with CR LF that is sent as it is in place
+ * of made ones; LOAD_SENDER, its envelope sender; LOAD_XCLIENT, attributes of
+ * an XCLIENT that comes first.
+ *
  * One thread serves all sessions, so that the load costs the machine little:
  * a session is what it waits for, an answer.
  */
@@ -28,7 +32,7 @@
 #define SESSIONS_MAX 1024
 #define LATENCIES_MAX 2000000
 
-enum step { GREETING, HELO, MAIL, RCPT, DATA, DOT };
+enum step { GREETING, XCLIENT, HELO, MAIL, RCPT, DATA, DOT };
 
 struct link {
 	int fd;
@@ -44,7 +48,8 @@ struct link {
 static const struct {
 	const char *code, *name;
 } answer[] = {
-	[GREETING] = {"220", "the greeting"}, [HELO] = {"250", "EHLO"},
+	[GREETING] = {"220", "the greeting"}, [XCLIENT] = {"220", "XCLIENT"},
+	[HELO] = {"250", "EHLO"},
 	[MAIL] = {"250", "MAIL"}, [RCPT] = {"250", "RCPT"},
 	[DATA] = {"354", "DATA"}, [DOT] = {"250", "the final dot"},
 };
@@ -52,6 +57,8 @@ static const struct {
 static int port, users, poll_fd;
 static double end, gap;
 static char *body, *buffer;
+static const char *sender = "load@elsewhere.test", *xclient;
+static bool as_it_is;		/* the body is a whole message */
 static size_t body_len;
 static long sent, acked, refused;
 static double last_ack;
@@ -100,7 +107,7 @@ link_write(struct link *l, const char *data, size_t len)
 static bool
 send_envelope(struct link *l)
 {
-	char envelope[256];
+	char envelope[512];
 	int n;
 
 	l->start = now();
@@ -109,9 +116,8 @@ send_envelope(struct link *l)
 	l->number = sent++;
 	l->step = MAIL;
 	n = snprintf(envelope, sizeof envelope,
-		"MAIL FROM:<load@elsewhere.test>\r\n"
-		"RCPT TO:<u%03ld@bench.test>\r\nDATA\r\n",
-		l->number % users);
+		"MAIL FROM:<%s>\r\nRCPT TO:<u%03ld@bench.test>\r\n"
+		"DATA\r\n", sender, l->number % users);
 	return link_write(l, envelope, (size_t)n);
 }
 
@@ -119,7 +125,7 @@ send_envelope(struct link *l)
 static bool
 send_body(struct link *l)
 {
-	int head = sprintf(buffer, "From: load@elsewhere.test\r\n"
+	int head = as_it_is ? 0 : sprintf(buffer, "From: load@elsewhere.test\r\n"
 		"To: u%03ld@bench.test\r\nSubject: message %ld\r\n"
 		"Message-ID: <%ld.%d@elsewhere.test>\r\n"
 		"Date: Tue, 24 Nov 2026 12:00:00 +0000\r\n\r\n",
@@ -163,6 +169,11 @@ take_answer(struct link *l, const char *line)
 	}
 	switch (l->step) {
 	case GREETING:
+		l->step = xclient ? XCLIENT : HELO;
+		if (xclient)
+			return dprintf(l->fd, "XCLIENT %s\r\n", xclient) > 0;
+		return link_write(l, "EHLO load.test\r\n", 16);
+	case XCLIENT:
 		l->step = HELO;
 		return link_write(l, "EHLO load.test\r\n", 16);
 	case MAIL:
@@ -287,6 +298,27 @@ serve_all(int total, double start)
 	}
 }
 
+/* A message without lines that begin with a dot. */
+static void
+read_body(const char *path)
+{
+	FILE *f = fopen(path, "rb");
+	long len;
+
+	if (!f || fseek(f, 0, SEEK_END) || (len = ftell(f)) < 0)
+		exit(1);
+	rewind(f);
+	body = malloc((size_t)len + 8);
+	buffer = malloc((size_t)len + 8);
+	if (!body || !buffer)
+		exit(1);
+	body_len = fread(body, 1, (size_t)len, f);
+	fclose(f);
+	memcpy(body + body_len, ".\r\n", 3);
+	body_len += 3;
+	as_it_is = true;
+}
+
 /* Lines of words up to the size, and the final dot. */
 static void
 make_body(size_t size)
@@ -350,7 +382,12 @@ main(int argc, char **argv)
 	if (total < 1 || total > SESSIONS_MAX || users < 1)
 		return 2;
 	signal(SIGPIPE, SIG_IGN);
-	make_body((size_t)strtol(argv[4], NULL, 10));
+	sender = getenv("LOAD_SENDER") ? getenv("LOAD_SENDER") : sender;
+	xclient = getenv("LOAD_XCLIENT");
+	if (getenv("LOAD_FILE"))
+		read_body(getenv("LOAD_FILE"));
+	else
+		make_body((size_t)strtol(argv[4], NULL, 10));
 	latency = calloc(LATENCIES_MAX, sizeof *latency);
 	poll_fd = epoll_create1(0);
 	gap = argc == 7 ? strtod(argv[6], NULL) / 1e3 : 0;

@@ -37,7 +37,7 @@ options {{
 }}
 logging {{ type = "file"; filename = "{dir}/rspamd.log"; level = "info"; }}
 worker "rspamd_proxy" {{
-    bind_socket = "{dir}/sock mode=0666"; milter = yes; count = 1;
+    bind_socket = "{dir}/sock mode=0666"; milter = yes; count = {count};
     timeout = 60s; max_retries = 1; reject_message = "Spam refused";
     spam_header = "X-Spam";
     upstream "local" {{ default = yes; self_scan = yes; }}
@@ -47,6 +47,7 @@ lua = "/usr/share/rspamd/rules/rspamd.lua";
 modules {{ path = "/usr/share/rspamd/plugins/"; }}
 spf {{ }}
 dkim {{ }}
+arc {{ }}
 dmarc {{ }}
 milter_headers {{
     use = ["authentication-results", "x-spamd-bar", "x-spam-level"];
@@ -57,8 +58,8 @@ milter_headers {{
 class Rspamd:
     name = "rspamd"
 
-    def __init__(self, dns):
-        self.dns = dns
+    def __init__(self, dns, count=1):
+        self.dns, self.count = dns, count
 
     def __enter__(self):
         self.dir = tempfile.mkdtemp(prefix="mailroom-r.")
@@ -66,7 +67,8 @@ class Rspamd:
         with open(self.dir + "/tld", "w") as f:
             f.write("com\nnet\norg\ntest\n")
         with open(self.dir + "/conf", "w") as f:
-            f.write(CONF.format(dir=self.dir, dns=self.dns.address))
+            f.write(CONF.format(dir=self.dir, dns=self.dns.address,
+                                count=self.count))
         self.listens = self.dir + "/sock"
         self.socket = "unix:" + self.listens
         insecure = ["-i"] if os.getuid() == 0 else []
