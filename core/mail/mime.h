@@ -65,6 +65,10 @@ struct mime_form {
 };
 void mime_form_read(struct str section, struct arena *a,
 	struct mime_form *out);
+/* The body of a part of the message with its transfer encoding undone,
+ * appended to out; its form in *form, which lives in the arena. */
+void mime_part_body(struct str message, const struct mime_part *p,
+	struct arena *a, struct mime_form *form, struct buf *out);
 
 /* Appends an IMAP string: quoted if it can be, else a literal; NIL for
  * s.at == NULL. */

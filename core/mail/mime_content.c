@@ -8,6 +8,7 @@
  */
 #include "mail/mime_parts.h"
 
+#include "mail/decode.h"
 #include "mail/header.h"
 
 static void
@@ -282,4 +283,20 @@ mime_form_read(struct str section, struct arena *a, struct mime_form *out)
 	*out = (struct mime_form){.type = c.type, .subtype = c.subtype,
 		.charset = charset.at ? charset : STR(""),
 		.encoding = c.encoding.at ? c.encoding : STR("")};
+}
+
+void
+mime_part_body(struct str message, const struct mime_part *p,
+	struct arena *a, struct mime_form *form, struct buf *out)
+{
+	enum decode_kind kind = DECODE_NONE;
+	struct decode d;
+
+	mime_form_read(str_sub(message, (size_t)p->header_at,
+		(size_t)(p->body_at - p->header_at)), a, form);
+	decode_find(form->encoding, &kind);
+	decode_init(&d, kind);
+	decode_add(&d, out, str_sub(message, (size_t)p->body_at,
+		(size_t)(p->end - p->body_at)));
+	decode_end(&d, out);
 }

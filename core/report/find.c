@@ -5,7 +5,6 @@
  */
 #include "report/find.h"
 
-#include "mail/decode.h"
 #include "mail/header.h"
 #include "mail/mime.h"
 #include "report/dmarc_read.h"
@@ -126,20 +125,6 @@ take_document(struct finding *f, struct str bytes, bool was_packed)
 }
 
 static void
-decode(struct finding *f, const struct mime_part *p, struct str encoding,
-	struct buf *out)
-{
-	enum decode_kind kind = DECODE_NONE;
-	struct decode d;
-
-	decode_find(encoding, &kind);
-	decode_init(&d, kind);
-	decode_add(&d, out, str_sub(f->message, (size_t)p->body_at,
-		(size_t)(p->end - p->body_at)));
-	decode_end(&d, out);
-}
-
-static void
 take_part(struct finding *f, const struct mime_part *p)
 {
 	struct buf body, plain;
@@ -150,9 +135,7 @@ take_part(struct finding *f, const struct mime_part *p)
 	arena_init(&a);
 	buf_init(&body, BUF_NO_CAP);
 	buf_init(&plain, BUF_NO_CAP);
-	mime_form_read(str_sub(f->message, (size_t)p->header_at,
-		(size_t)(p->body_at - p->header_at)), &a, &form);
-	decode(f, p, form.encoding, &body);
+	mime_part_body(f->message, p, &a, &form, &body);
 	if (str_iis(form.type, "message") &&
 		str_iis(form.subtype, "feedback-report"))
 		take_failure(f, buf_str(&body));
