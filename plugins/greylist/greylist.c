@@ -11,6 +11,7 @@
 #include <mailroom/plugin.h>
 
 #include <arpa/inet.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -122,6 +123,7 @@ came_back(struct mr_call *call, const struct config *c, const char *network,
 	call->host->state_set(call, key, (struct mr_str){"0", 1},
 		c->remember);
 	call->host->state_add(call, network, 1, c->remember, &times);
+	*(bool *)call->message = true;
 	mr_log(call, MR_LOG_INFO, "came back, network %s %lld times", network,
 		(long long)times);
 	return MR_PASS;
@@ -161,13 +163,25 @@ on_rcpt(struct mr_call *call, const char *rcpt, const char *args)
 		came_back(call, c, network, key);
 }
 
+/* For those who judge after us: it is no old acquaintance. */
+static enum mr_verdict
+on_message(struct mr_call *call)
+{
+	if (*(bool *)call->message)
+		mr_header_add(call, "X-Greylist",
+			"its sender was asked to wait, and came back");
+	return MR_PASS;
+}
+
 static const struct mr_filter filter = {
-	.size = sizeof filter, .rcpt = on_rcpt,
+	.size = sizeof filter, .may = MR_MAY_HEADERS, .rcpt = on_rcpt,
+	.message = on_message,
 };
 
 MR_PLUGIN = {
 	MR_PLUGIN_HEAD, .name = "greylist", .version = "1.0",
 	.summary = "asks unknown senders to come back once",
 	.settings = settings, .config_size = sizeof(struct config),
+	.message_size = sizeof(bool),
 	.filter = &filter,
 };

@@ -54,6 +54,7 @@ struct letter {
 	uint64_t number;	/* knows it again, wherever it is filed */
 	bool is_junk_already;	/* a filter before says so */
 	int block_lists;
+	bool is_stranger;	/* to greylist */
 	char type[1024], encoding[64];
 };
 
@@ -106,6 +107,8 @@ read_header(struct mr_call *call, struct letter *l)
 			l->is_junk_already = true;
 		else if (is_named(h.name, "X-DNSBL"))
 			l->block_lists++;
+		else if (is_named(h.name, "X-Greylist"))
+			l->is_stranger = true;
 	}
 }
 
@@ -252,6 +255,8 @@ judge(struct mr_call *call, const struct letter *l, const char *rcpt,
 	judge_results(call, v);
 	if (l->block_lists)
 		give(v, 30, "its server is on a block list");
+	if (l->is_stranger)
+		give(v, 5, "its server never sent mail here before");
 	judge_words(c, account, l, v);
 	mr_log(call, MR_LOG_INFO, "%s: %s%d.%d points%s%s, learned from %u junk "
 		"and %u good", account, v->points < 0 ? "-" : "",

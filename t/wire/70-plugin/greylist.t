@@ -43,7 +43,10 @@ def test_wait(h):
     time.sleep(2.1)
     deliver(s, "192.0.2.99")        # of the same network
     tap.eq(ask(s, "192.0.2.7")[0], 250)
-    tap.eq(len(s.messages("bob")), 1)
+    tap.contains(s.newest("bob"), b"X-Greylist: its sender was asked")
+    deliver(s, "192.0.2.99")
+    tap.eq(len(s.messages("bob")), 2)
+    tap.ok(b"X-Greylist" not in s.newest("bob"))
 
 
 def test_triple(h):

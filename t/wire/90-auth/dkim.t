@@ -102,6 +102,25 @@ def test_python_signed(h):
         tap.contains(got, "dkim=pass header.d=example.test", canon)
 
 
+def test_rfc_example(h):
+    """the message of RFC 8463 appendix A, which is RFC 6376's with both"""
+    h.zone["brisbane._domainkey.football.example.com TXT"] = [
+        "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="]
+    h.zone["test._domainkey.football.example.com TXT"] = [
+        "v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWR"
+        "iGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2jLQiY/J16JYi0Qvx/byYzCNb3W91y3FutAC"
+        "DfzwQ/BC/e/8uBsCR+yz1Lxj+PL6lHvqMKrM3rG4hstT5QjvHO9PzoxZyVYLzBfO2EeC3"
+        "Ip3G+2kryOTIKT+l/K4w3QIDAQAB"]
+    path = os.path.join(os.path.dirname(dkim.__file__),
+                        "tests/data/rfc6376.signed.msg")
+    with open(path, "rb") as f:
+        example = f.read().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    got = h.results(example)
+    tap.eq(got.count("dkim=pass header.d=football.example.com"), 2, got)
+    got = h.results(example.replace(b"hungry", b"thirsty"))
+    tap.ok("dkim=pass" not in got and got.count("dkim=fail") == 2, got)
+
+
 def test_no_key(h):
     """a domain without keys is not signed"""
     got = h.submit(TEXT.replace(b"alice@example.test",
