@@ -4,7 +4,7 @@
  * (RFC 6376, 8301, 8463).
  *
  * What it does follows from the chain: it signs in `submission` and `local`,
- * and verifies elsewhere. The library behind it, libopendkim, ends the process
+ * and verifies elsewhere, or, with `third_party`, signs what is forwarded. The library behind it, libopendkim, ends the process
  * when it meets what it does not expect; it therefore asks for a process of
  * its own.
  */
@@ -23,6 +23,11 @@ static const struct mr_setting settings[] = {
 	{"sign_parents", MR_BOOL, 0, offsetof(struct config, sign_parents),
 		"true", 0, 0, NULL, "Sign mail of news.example.org with the "
 		"keys of example.org if it has none itself."},
+	{"third_party", MR_TEXT, 0, offsetof(struct config, third_party),
+		"\"\"", 0, NAME_MOST, NULL, "A domain of ours: in the inbound "
+		"chain, sign with its keys what is forwarded to others, whoever "
+		"its author is, and verify nothing. For a second [plugin.NAME] "
+		"with module = \"dkim\" at the end of that chain."},
 	{"signatures_most", MR_INT, 0, offsetof(struct config,
 		signatures_most), "8", 1, 50, NULL, "Signatures of a message "
 		"that are verified, the first ones."},
@@ -55,10 +60,12 @@ static const unsigned char *const covered[] = {
 static enum mr_verdict
 on_message(struct mr_call *call)
 {
+	const struct config *c = call->config;
 	const char *chain = mr_fact(call, MR_FACT_CHAIN);
 
-	return !strcmp(chain, "submission") || !strcmp(chain, "local") ?
-		sign(call) : verify(call);
+	if (!strcmp(chain, "submission") || !strcmp(chain, "local"))
+		return sign(call);
+	return *c->third_party ? sign_forwarded(call) : verify(call);
 }
 
 static bool

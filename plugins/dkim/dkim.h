@@ -20,6 +20,7 @@
 struct config {
 	const char *keys_path;	/* "": DATA/dkim */
 	bool sign_parents;
+	const char *third_party;
 	struct mr_list domains;
 	int64_t signatures_most;
 	int64_t least_bits;
@@ -52,5 +53,8 @@ enum mr_verdict verify(struct mr_call *call);
 
 /* Adds the signatures of the From field's domain, if we have its keys. */
 enum mr_verdict sign(struct mr_call *call);
+/* Adds signatures of the domain that `third_party` names, to what goes to a
+ * recipient elsewhere. */
+enum mr_verdict sign_forwarded(struct mr_call *call);
 
 #endif

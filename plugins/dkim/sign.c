@@ -4,7 +4,7 @@
  * check, and ed25519-sha256 (RFC 8463).
  *
  * The domain is that of the From field, so that DMARC finds it aligned. Mail
- * of others, such as what is forwarded, is not signed. Fields that a client
+ * of others, such as what is forwarded, is signed only if the admin wants it. Fields that a client
  * shows are signed once more often than they are there: one that is added on
  * the way breaks the signature.
  */
@@ -168,6 +168,14 @@ sign_as(struct mr_call *call, const char *domain)
 	return good;
 }
 
+/* Unsigned, it might be refused elsewhere for good. */
+static enum mr_verdict
+try_later(struct mr_call *call)
+{
+	mr_say(call, 451, "4.7.0", "The message cannot be signed now");
+	return MR_TEMPFAIL;
+}
+
 enum mr_verdict
 sign(struct mr_call *call)
 {
@@ -182,7 +190,37 @@ sign(struct mr_call *call)
 		return MR_PASS;
 	if (!broken && sign_as(call, domain))
 		return MR_PASS;
-	/* Unsigned, it might be refused elsewhere for good. */
-	mr_say(call, 451, "4.7.0", "The message cannot be signed now");
-	return MR_TEMPFAIL;
+	return try_later(call);
+}
+
+static bool
+goes_elsewhere(struct mr_call *call)
+{
+	struct mr_rcpt rcpt;
+	size_t i;
+
+	for (i = 0; call->host->rcpt(call, i, &rcpt) == 0; i++)
+		if (!call->host->rcpt_account(call, i).len)
+			return true;
+	return false;
+}
+
+enum mr_verdict
+sign_forwarded(struct mr_call *call)
+{
+	const struct config *c = call->config;
+	bool broken = false;
+	size_t i, n = 0;
+
+	if (!MR_HAS(call->host, rcpt_account) || !goes_elsewhere(call))
+		return MR_PASS;
+	for (i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		n += find_key(call, c->third_party, kinds[i].kind, &broken) !=
+			NULL;
+	if (n && !broken && sign_as(call, c->third_party))
+		return MR_PASS;
+	if (!n && !broken)
+		mr_log(call, MR_LOG_ERROR, "no key of %s: mailroom dkim new %s",
+			c->third_party, c->third_party);
+	return try_later(call);
 }

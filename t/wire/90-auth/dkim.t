@@ -144,6 +144,37 @@ def test_broken_key(h):
     smtp.quit()
 
 
+def test_third_party(h):
+    """what is forwarded is signed in our name only if that is asked for"""
+    s = h.server
+    s.cli("alias", "add", "out@example.test", "x@far.test")
+    own = {"keys": s.path("keys")}
+    stranger = TEXT.replace(b"alice@example.test", b"a@stranger.test")
+    h.zone["far.test MX"] = "SERVFAIL"
+    for third in ("", "example.test", "none.test"):
+        s.extra["plugin.own"] = dict(own, module=s.plugin("dkim"),
+                                     third_party=third, memory=0)
+        h.configure({"inbound": ["dkim", "own"], "submission": ["dkim"]},
+                    dkim=own)
+        s.drop_queue()
+        s.empty("bob")
+        with s.line(ehlo="x.test") as c:
+            for rcpt, code in (("bob", 250), ("out", 451 if third ==
+                                              "none.test" else 250)):
+                c.must(250, "MAIL FROM:<a@stranger.test>")
+                c.must(250, "RCPT TO:<%s@example.test>" % rcpt)
+                c.must(354, "DATA")
+                c.send(stranger + b".\r\n")
+                tap.eq(c.reply()[0], code)
+        tap.ok(b"DKIM-Signature" not in s.newest("bob"))
+        if third != "none.test":
+            item = s.queue()[0]
+            shown = s.cli("queue", "show", str(item["id"])).stdout
+            tap.eq(shown.count("DKIM-Signature:"), 2 if third else 0, shown)
+    del s.extra["plugin.own"]
+    h.configure({"inbound": ["dkim"], "submission": ["dkim"]}, dkim=own)
+
+
 def test_parent(h):
     """a subdomain is signed with the keys above it"""
     got = h.submit(TEXT.replace(b"alice@example.test",
