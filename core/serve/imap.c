@@ -79,6 +79,8 @@ static const struct verb verbs[] = {
 	{"UNSELECT", IMAP_SELECTED, NO_ARGS, imap_unselect},
 	{"FETCH", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_fetch},
 	{"SEARCH", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_search},
+	{"SORT", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_sort},
+	{"THREAD", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_thread},
 	{"STORE", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_store},
 	{"COPY", IMAP_SELECTED, HAS_UID, imap_copy},
 	{"MOVE", IMAP_SELECTED, HAS_UID | SAYS_MODSEQ, imap_move},

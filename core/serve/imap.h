@@ -119,9 +119,11 @@ struct imap_answer imap_select(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_examine(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_close(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_unselect(struct imap *k, struct imap_in *in, bool);
-/* imap_fetch.c, imap_search.c, imap_store.c, imap_copy.c, imap_append.c */
+/* imap_fetch.c, imap_search.c, imap_sort.c, imap_store.c, imap_copy.c, imap_append.c */
 struct imap_answer imap_fetch(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_search(struct imap *k, struct imap_in *in, bool uid);
+struct imap_answer imap_sort(struct imap *k, struct imap_in *in, bool uid);
+struct imap_answer imap_thread(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_store(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_expunge(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_copy(struct imap *k, struct imap_in *in, bool uid);

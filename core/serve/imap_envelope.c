@@ -141,19 +141,51 @@ pass(struct str *in, bool is_list)
 	return take_char(in, ' ');
 }
 
+/* Up to a field. */
+static bool
+find_field(struct str *in, enum envelope_field field)
+{
+	unsigned i;
+
+	if (!take_char(in, '('))
+		return false;
+	for (i = 0; i < field; i++)
+		if (!pass(in, i >= ENVELOPE_FROM))
+			return false;
+	return true;
+}
+
+bool
+imap_envelope_first(struct str envelope, enum envelope_field field,
+	struct buf *name, struct buf *local, struct buf *domain)
+{
+	struct buf *into[] = {NULL, NULL, local, domain}, raw;
+	struct str in = envelope;
+	bool is_nil, good;
+	size_t i;
+
+	if (!find_field(&in, field) || !take_char(&in, '(') ||
+	    !take_char(&in, '('))
+		return false;
+	buf_init(&raw, BUF_NO_CAP);
+	into[0] = &raw;
+	for (i = 0, good = true; i < 4 && good; i++)
+		good = (i == 0 || take_char(&in, ' ')) &&
+			take_nstring(&in, into[i], &is_nil);
+	header_decode(name, buf_str(&raw));
+	buf_free(&raw);
+	return good;
+}
+
 bool
 imap_envelope_text(struct str envelope, enum envelope_field field,
 	struct buf *out)
 {
 	struct str in = envelope;
 	bool is_nil;
-	unsigned i;
 
-	if (!take_char(&in, '('))
+	if (!find_field(&in, field))
 		return false;
-	for (i = 0; i < field; i++)
-		if (!pass(&in, i >= ENVELOPE_FROM))
-			return false;
 	if (field >= ENVELOPE_FROM)
 		return take_list(&in, out, &is_nil) && !is_nil;
 	return take_decoded(&in, out, &is_nil) && !is_nil;

@@ -18,5 +18,9 @@ enum envelope_field { ENVELOPE_DATE, ENVELOPE_SUBJECT, ENVELOPE_FROM,
  * "name <local@domain>, ...". false: it is NIL. */
 bool imap_envelope_text(struct str envelope, enum envelope_field field,
 	struct buf *out);
+/* Of the first address of a field, each appended where it is there: its name
+ * decoded, its local part, its domain. false: there is no address. */
+bool imap_envelope_first(struct str envelope, enum envelope_field field,
+	struct buf *name, struct buf *local, struct buf *domain);
 
 #endif

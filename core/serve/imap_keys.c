@@ -486,22 +486,42 @@ read_list(struct reader *r)
 	}
 }
 
+/* "charset " */
 static bool
-read_charset(struct reader *r)
+take_charset(struct reader *r)
 {
 	struct str word;
 
 	r->charset = STR("utf-8");	/* which US-ASCII is, too */
-	if (!str_iis(peek_word(r->in), "CHARSET"))
-		return true;
-	if (!imap_atom(r->in, &word) || !imap_blank(r->in) ||
-	    !imap_astring(r->in, &word) || !imap_blank(r->in))
+	if (!imap_astring(r->in, &word) || !imap_blank(r->in))
 		return false;
 	if (str_iis(word, "US-ASCII"))
 		return true;
 	r->charset = word;
 	r->tree->bad_charset = !charset_is_known(word);
 	return !r->tree->bad_charset;
+}
+
+static bool
+read_charset(struct reader *r)
+{
+	struct str word;
+
+	r->charset = STR("utf-8");
+	if (!str_iis(peek_word(r->in), "CHARSET"))
+		return true;
+	return imap_atom(r->in, &word) && imap_blank(r->in) &&
+		take_charset(r);
+}
+
+bool
+search_tree_read_sort(struct search_tree *t, struct imap *k,
+	struct imap_in *in)
+{
+	struct reader r = {.tree = t, .k = k, .in = in};
+
+	return take_charset(&r) && (t->top = read_list(&r)) != NULL &&
+		imap_end(in);
 }
 
 bool

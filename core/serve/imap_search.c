@@ -15,12 +15,9 @@
 enum { RETURN_MIN = 1, RETURN_MAX = 2, RETURN_ALL = 4, RETURN_COUNT = 8 };
 
 struct search {
-	struct imap *k;
 	struct search_tree tree;
-	struct search_match match;
 	unsigned result;	/* RETURN_* bits; 0: the old form */
 	bool uid;
-	bool gone, failed;
 	struct imap_list found;	/* UIDs or numbers */
 	uint64_t modseq;	/* highest of what was found */
 	uint64_t first_modseq, last_modseq;
@@ -73,21 +70,25 @@ read_options(struct search *s, struct imap_in *in)
 /* --------------------------------------------------------------- the walk */
 
 static void
-note_failure(struct search *s, const struct mr_row *row)
+note_failure(struct search_walk *w, struct search_match *m,
+	const struct mr_row *row)
 {
-	if (s->match.body.code == MR_STORE_MISSING) {
-		s->gone = true;
+	if (m->body.code == MR_STORE_MISSING) {
+		w->gone = true;
 		return;
 	}
-	s->failed = true;
-	log_error("imap.search", LOG_S("session", s->k->session->id),
-		LOG_N("mailbox", s->k->box->id), LOG_N("uid", row->uid),
-		LOG_S("error", s->match.body.error.text));
+	w->failed = true;
+	log_error("imap.search", LOG_S("session", w->k->session->id),
+		LOG_N("mailbox", w->k->box->id), LOG_N("uid", row->uid),
+		LOG_S("error", m->body.error.text));
 }
 
 static void
-note_found(struct search *s, const struct imap_row *r)
+note_found(void *arg, const struct imap_row *r, struct search_match *m)
 {
+	struct search *s = arg;
+
+	(void)m;
 	imap_list_add(&s->found, s->uid ? r->row.uid : r->seq);
 	if (s->found.count == 1)
 		s->first_modseq = r->row.modseq;
@@ -98,8 +99,9 @@ note_found(struct search *s, const struct imap_row *r)
 
 /* Candidates: UIDs whose rows alone do not speak against them. */
 static int
-walk_rows(struct search *s, struct imap_rows *rows,
-	struct imap_list *candidates, struct mr_error *me)
+walk_rows(struct search_walk *w, struct search_match *m,
+	struct imap_rows *rows, struct imap_list *candidates,
+	struct mr_error *me)
 {
 	size_t i;
 	int code;
@@ -107,30 +109,30 @@ walk_rows(struct search *s, struct imap_rows *rows,
 	while ((code = imap_rows_next(rows, me)) == MR_STORE_OK && rows->n > 0)
 		for (i = 0; i < rows->n; i++) {
 			const struct imap_row *r = &rows->at[i];
-			bool found = search_match_row(&s->match, s->tree.top,
+			bool found = search_match_row(m, w->tree->top,
 				&r->row, candidates != NULL);
 
 			if (found && candidates != NULL)
 				imap_list_add(candidates, r->row.uid);
 			else if (found)
-				note_found(s, r);
-			else if (s->match.body.code != MR_STORE_OK)
-				note_failure(s, &r->row);
+				w->found(w->arg, r, m);
+			else if (m->body.code != MR_STORE_OK)
+				note_failure(w, m, &r->row);
 		}
 	return code;
 }
 
 /* The narrowest place to look that the top keys name by UID and modseq. */
 static void
-begin_rows(struct search *s, struct imap_rows *rows, uint32_t want)
+begin_rows(const struct search_walk *w, struct imap_rows *rows, uint32_t want)
 {
-	struct mr_range all = {1, imap_box_last_uid(s->k->box)};
+	struct mr_range all = {1, imap_box_last_uid(w->k->box)};
 	const struct mr_range *range = &all;
 	const struct search_key *key;
 	size_t n = all.last > 0;
 	uint64_t since = 0;
 
-	for (key = s->tree.top->first; key != NULL; key = key->next) {
+	for (key = w->tree->top->first; key != NULL; key = key->next) {
 		if (key->negated)
 			continue;
 		if (key->kind == SEARCH_UIDS && range == &all) {
@@ -140,7 +142,7 @@ begin_rows(struct search *s, struct imap_rows *rows, uint32_t want)
 			since = (uint64_t)key->low - 1;
 		}
 	}
-	imap_rows_begin(rows, s->k, range, n, want);
+	imap_rows_begin(rows, w->k, range, n, want);
 	rows->since = since;
 }
 
@@ -157,27 +159,58 @@ has_cheap_and_dear(const struct search_key *top)
 }
 
 static int
-walk(struct search *s, struct mr_error *me)
+walk(struct search_walk *w, struct search_match *m, struct mr_error *me)
 {
-	const uint32_t want = s->tree.want;
+	const uint32_t want = w->tree->want | w->want;
 	struct imap_list candidates = {0};
 	struct imap_rows rows;
 	int code = MR_STORE_OK;
 
-	if (has_cheap_and_dear(s->tree.top)) {
-		begin_rows(s, &rows, want & ~MR_ROW_CACHE);
-		code = walk_rows(s, &rows, &candidates, me);
+	if (has_cheap_and_dear(w->tree->top)) {
+		begin_rows(w, &rows, want & ~MR_ROW_CACHE);
+		code = walk_rows(w, m, &rows, &candidates, me);
 		imap_rows_end(&rows);
-		imap_rows_begin(&rows, s->k, candidates.at, candidates.n,
+		imap_rows_begin(&rows, w->k, candidates.at, candidates.n,
 			want);
 	} else {
-		begin_rows(s, &rows, want);
+		begin_rows(w, &rows, want);
 	}
 	if (code == MR_STORE_OK)
-		code = walk_rows(s, &rows, NULL, me);
+		code = walk_rows(w, m, &rows, NULL, me);
 	imap_rows_end(&rows);
 	imap_list_free(&candidates);
 	return code;
+}
+
+int
+search_walk(struct search_walk *w, struct mr_error *me)
+{
+	struct search_match m;
+	int code;
+
+	search_match_init(&m, &w->k->house->store);
+	code = walk(w, &m, me);
+	search_match_free(&m);
+	return code;
+}
+
+struct imap_answer
+search_done(const struct search_walk *w, const char *text)
+{
+	if (w->failed)
+		return IMAP_ANSWER(IMAP_NO, "SERVERBUG",
+			"Some messages could not be read");
+	return IMAP_ANSWER(IMAP_OK, w->gone ? "EXPUNGEISSUED" : NULL, text);
+}
+
+struct imap_answer
+search_bad(const struct search_tree *t, struct imap *k,
+	const struct imap_in *in)
+{
+	if (t->bad_charset)
+		return IMAP_ANSWER(IMAP_NO, "BADCHARSET (US-ASCII UTF-8)",
+			"That charset is not known here");
+	return imap_bad(k, in);
 }
 
 /* -------------------------------------------------------------- results */
@@ -243,8 +276,8 @@ add_extended(const struct search *s, struct str tag, struct buf *out)
 			(unsigned long long)result_modseq(s));
 }
 
-static struct imap_answer
-answer(const struct search *s, struct str tag)
+static void
+answer(const struct search *s, struct imap *k, struct str tag)
 {
 	struct buf out;
 
@@ -254,37 +287,27 @@ answer(const struct search *s, struct str tag)
 	else
 		add_old_form(s, &out);
 	buf_adds(&out, "\r\n");
-	stream_write_str(&s->k->session->stream, buf_str(&out));
+	stream_write_str(&k->session->stream, buf_str(&out));
 	buf_free(&out);
-	if (s->failed)
-		return IMAP_ANSWER(IMAP_NO, "SERVERBUG",
-			"Some messages could not be read");
-	return IMAP_ANSWER(IMAP_OK, s->gone ? "EXPUNGEISSUED" : NULL,
-		"SEARCH done");
 }
 
 struct imap_answer
 imap_search(struct imap *k, struct imap_in *in, bool uid)
 {
-	struct search s = {.k = k, .uid = uid};
+	struct search s = {.uid = uid};
+	struct search_walk w = {.k = k, .tree = &s.tree, .found = note_found,
+		.arg = &s};
 	struct mr_error me = {{0}};
-	struct imap_answer said;
 	int code;
 
-	if (!read_options(&s, in) || !search_tree_read(&s.tree, k, in)) {
-		if (s.tree.bad_charset)
-			return IMAP_ANSWER(IMAP_NO,
-				"BADCHARSET (US-ASCII UTF-8)",
-				"That charset is not known here");
-		return imap_bad(k, in);
-	}
+	if (!read_options(&s, in) || !search_tree_read(&s.tree, k, in))
+		return search_bad(&s.tree, k, in);
 	if (s.tree.has_modseq)
 		k->enabled |= IMAP_CONDSTORE;
-	search_match_init(&s.match, &k->house->store);
-	code = walk(&s, &me);
-	search_match_free(&s.match);
-	said = code == MR_STORE_OK ? answer(&s, imap_command_of(in)->tag) :
-		imap_store_failed(k, code, &me);
+	code = search_walk(&w, &me);
+	if (code == MR_STORE_OK)
+		answer(&s, k, imap_command_of(in)->tag);
 	imap_list_free(&s.found);
-	return said;
+	return code == MR_STORE_OK ? search_done(&w, "SEARCH done") :
+		imap_store_failed(k, code, &me);
 }

@@ -1,6 +1,7 @@
 /*
- * imap_search.h - what the files of SEARCH share: the tree of keys and the
- * state of matching. Private to imap_search.c, imap_keys.c and imap_match.c.
+ * imap_search.h - what the files of SEARCH, SORT and THREAD share: the tree of
+ * keys, the state of matching, the walk. Private to imap_search.c,
+ * imap_sort.c, imap_keys.c and imap_match.c.
  */
 #ifndef SERVE_IMAP_SEARCH_H
 #define SERVE_IMAP_SEARCH_H
@@ -50,6 +51,10 @@ struct search_tree {
  * bad_charset. */
 bool search_tree_read(struct search_tree *t, struct imap *k,
 	struct imap_in *in);
+/* The same, with the charset in front that SORT and THREAD demand: "charset
+ * keys" (RFC 5256 3). */
+bool search_tree_read_sort(struct search_tree *t, struct imap *k,
+	struct imap_in *in);
 
 struct search_match {
 	struct imap_body body;
@@ -63,5 +68,26 @@ void search_match_free(struct search_match *m);
  * m->body.code afterwards: the message could not be read. */
 bool search_match_row(struct search_match *m, const struct search_key *top,
 	const struct mr_row *row, bool only_rows);
+
+/* The messages that match, in the order of their UIDs. */
+struct imap_row;
+struct search_walk {
+	struct imap *k;
+	const struct search_tree *tree;
+	uint32_t want;		/* MR_ROW_* that `found` needs besides */
+	/* match->body is at the message. */
+	void (*found)(void *arg, const struct imap_row *r,
+		struct search_match *match);
+	void *arg;
+	/* out */
+	bool gone, failed;	/* some messages could not be read */
+};
+/* A store code. */
+int search_walk(struct search_walk *w, struct mr_error *me);
+/* What ends an answer: OK, or that some could not be read. */
+struct imap_answer search_done(const struct search_walk *w, const char *text);
+/* NO [BADCHARSET], or BAD. */
+struct imap_answer search_bad(const struct search_tree *t, struct imap *k,
+	const struct imap_in *in);
 
 #endif
