@@ -120,13 +120,27 @@ write_document(const struct report_house *h, const char *domain,
 
 /* ---------------------------------------------------------------- sending */
 
-/* rua= of the domain's record (RFC 8460 3); NULL: it asks for nothing. */
+static const char *
+rua_of(struct str record, struct arena *a)
+{
+	struct str part;
+
+	while (record.len) {
+		part = str_trim(str_cut(&record, ';'));
+		if (str_starts(part, "rua="))
+			return arena_cstr(a, str_sub(part, 4, part.len));
+	}
+	return NULL;
+}
+
+/* rua= of the domain's record. NULL: it asks for nothing, as one does who has
+ * two records (RFC 8460 3). */
 static const char *
 find_rua(const struct report_house *h, const char *domain, struct arena *a)
 {
 	struct dns_answer got;
-	struct str text, part;
-	size_t i;
+	struct str text, found = STR("");
+	size_t i, records = 0;
 
 	dns_query(h->dns, str_from(arena_printf(a, "_smtp._tls.%s", domain)),
 		DNS_TXT, clock_mono() + ASK_MS, a, &got);
@@ -134,14 +148,10 @@ find_rua(const struct report_house *h, const char *domain, struct arena *a)
 		text = got.record[i].text;
 		if (!str_is(str_trim(str_cut(&text, ';')), "v=TLSRPTv1"))
 			continue;
-		while (text.len) {
-			part = str_trim(str_cut(&text, ';'));
-			if (str_starts(part, "rua="))
-				return arena_cstr(a, str_sub(part, 4,
-					part.len));
-		}
+		found = text;
+		records++;
 	}
-	return NULL;
+	return records == 1 ? rua_of(found, a) : NULL;
 }
 
 /* Only one of all who share the store gets true. */

@@ -32,6 +32,8 @@ ZONE = {
     "two.test._report._dmarc.there.test TXT": ["v=DMARC1;"],
     "_dmarc.silent.test TXT": ["v=DMARC1; p=none"],
     "_smtp._tls.one.test TXT": ["v=TLSRPTv1; rua=mailto:tls%2Brpt@one.test"],
+    "_smtp._tls.twice.test TXT": ["v=TLSRPTv1; rua=mailto:a@twice.test",
+                                  "v=TLSRPTv1; rua=mailto:b@twice.test"],
     "one.test MX": [(10, "mx.one.test")], "there.test MX": [(10, "mx.one.test")],
     "mx.one.test A": ["127.0.0.1"],
 }
@@ -186,6 +188,7 @@ def test_tls(h):
     expire = (time.time() + 86400) * 1000
     for key, n in (("one.test sts success mx.one.test", 7),
                    ("one.test sts certificate-expired mx.one.test", 2),
+                   ("twice.test sts success mx.twice.test", 1),
                    ("other.test no-policy-found success mx.o.test", 1)):
         db.execute("INSERT INTO state (space, key, value, expires_ms) VALUES "
                    "('core.tlsrpt', ?, ?, ?)",
