@@ -203,6 +203,14 @@ tell(const struct letter *l, const struct target *t, size_t bytes,
 	json_decref(report);
 }
 
+/* Bytes of the attachment as it travels: what the limit of rua= is about (RFC
+ * 9990 3.5). */
+static size_t
+encoded_size(size_t packed)
+{
+	return (packed + 2) / 3 * 4 + (packed + LINE - 1) / LINE * 2;
+}
+
 /* 1: sent, 0: not wanted, -1. The null sender: nobody is told when it does not
  * arrive. */
 static int
@@ -212,8 +220,8 @@ send_to(const struct letter *l, const struct target *t, struct str packed,
 	struct str rcpt = t->address;
 	struct drop d = {.sender = STR(""), .rcpt = &rcpt, .n_rcpt = 1,
 		.args = STR(""), .notify = STR("NEVER")};
-	const char *why = t->most && packed.len > t->most ? "it is larger than "
-		"it wants reports to be" : refuses(l, t, a);
+	const char *why = t->most && encoded_size(packed.len) > t->most ?
+		"it is larger than it wants reports to be" : refuses(l, t, a);
 	struct buf text;
 	int code = 0;
 

@@ -133,6 +133,25 @@ def test_documents(h):
              "pass")])
 
 
+def test_size(h):
+    """a limit of size is one of the report as it travels, in base64"""
+    path = h.folder(YESTERDAY)
+    with open(path) as f:
+        rows = f.read()
+    size = [r["bytes"] for r in h.send("--dry-run")
+            if r["to"] == "big@one.test"][0]
+    fates = []
+    for most in (size + 1, size * 3 // 2):
+        with open(path, "w") as f:
+            f.write(rows.replace("big@one.test!1,", "big@one.test!%d," % most))
+        fates += [r["fate"] for r in h.send("--dry-run")
+                  if r["to"] == "big@one.test"]
+    with open(path, "w") as f:
+        f.write(rows)
+    tap.eq(fates, ["it is larger than it wants reports to be",
+                   "would be sent"])
+
+
 def attachment(message):
     parts = list(email.message_from_bytes(message).walk())
     return parts[-1], gzip.decompress(parts[-1].get_payload(decode=True))
