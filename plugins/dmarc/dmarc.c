@@ -266,8 +266,19 @@ is_trusted(const struct config *c, const char *domain)
 
 /* ---------------------------------------------------------------- reports */
 
+/* The domain that SPF asked for as the sender's. A HELO name is it only in
+ * place of a null sender (RFC 7208 2.4), else reports have no use for it. */
+static bool
+find_sender(struct mr_call *call, const char *props, char *out, size_t size)
+{
+	if (find_prop(props, "smtp.mailfrom", out, size))
+		return true;
+	return !*mr_fact(call, MR_FACT_SENDER) && find_prop(props, "smtp.helo",
+		out, size);
+}
+
 /* The results that a report tells: [method, value, domain, selector or
- * scope]. */
+ * scope]. The scope is always "mfrom" (RFC 9990 3.1). */
 static json_t *
 results_json(struct mr_call *call)
 {
@@ -276,25 +287,24 @@ results_json(struct mr_call *call)
 	size_t i;
 
 	for (i = 0; call->host->result(call, i, &got) == 0; i++) {
-		bool is_spf = !strcmp(got.method, "spf"), is_mfrom = true;
-		char domain[1024] = "", more[256] = "";
+		bool is_spf = !strcmp(got.method, "spf");
+		char domain[1024] = "", more[256] = "mfrom";
 		const char *at;
 
 		if (!is_spf && strcmp(got.method, "dkim"))
 			continue;
-		if (is_spf && !find_prop(got.props, "smtp.mailfrom", domain,
+		if (is_spf && !find_sender(call, got.props, domain,
 			sizeof domain))
-			is_mfrom = !find_prop(got.props, "smtp.helo", domain,
-				sizeof domain);
+			continue;
 		if (!is_spf) {
+			*more = '\0';
 			find_prop(got.props, "header.d", domain,
 				sizeof domain);
 			find_prop(got.props, "header.s", more, sizeof more);
 		}
 		at = strrchr(domain, '@');
 		json_array_append_new(all, json_pack("[s, s, s, s]",
-			got.method, got.value, at ? at + 1 : domain, !is_spf ?
-			more : is_mfrom ? "mfrom" : "helo"));
+			got.method, got.value, at ? at + 1 : domain, more));
 	}
 	return all;
 }

@@ -239,6 +239,17 @@ def test_tls(h):
     tap.eq(policy["failure-details"][0]["result-type"], "certificate-expired")
 
 
+def test_scope(h):
+    """SPF is told of the sender alone; HELO only in place of a null one"""
+    h.give("a@two.test")
+    h.give("a@two.test", envelope="")
+    with open(h.folder(TODAY)) as f:
+        rows = [json.loads(line) for line in f]
+    os.remove(h.folder(TODAY))
+    tap.eq([[r[2:] for r in row["results"] if r[0] == "spf"] for row in rows],
+           [[["one.test", "mfrom"]], [["client.test", "mfrom"]]])
+
+
 def test_settings(h):
     """switched off; wrong usage"""
     tap.eq(h.server.cli("dmarc", "send", "--dry", check=False).returncode, 2)
