@@ -99,12 +99,48 @@ is_kin(struct str one, struct str other)
 		(!at || longer.at[at - 1] == '.');
 }
 
-/* NULL: it does. */
-static const char *
-refuses(const struct letter *l, const struct target *t, struct arena *a)
+static struct str
+domain_of(struct str address)
 {
-	struct str domain = str_sub(t->address,
-		str_rfind(t->address, '@') + 1, t->address.len);
+	return str_sub(address, str_rfind(address, '@') + 1, address.len);
+}
+
+/* "v=DMARC1", the first tag of a record, which moves behind it. */
+static bool
+cut_version(struct str *record)
+{
+	struct str value = str_cut(record, ';');
+
+	return str_is(str_trim(str_cut(&value, '=')), "v") &&
+		str_is(str_trim(value), "DMARC1");
+}
+
+/* The record may name another address of the same host, and none elsewhere
+ * (RFC 9990 4, step 9). False: it does. */
+static bool
+redirect(struct str record, struct target *t, struct arena *a)
+{
+	struct target other[LETTER_TARGETS];
+	struct str value;
+
+	while (record.len) {
+		value = str_cut(&record, ';');
+		if (!str_is(str_trim(str_cut(&value, '=')), "rua"))
+			continue;
+		if (!read_targets(arena_cstr(a, value), a, other) ||
+			!str_ieq(domain_of(other[0].address),
+			domain_of(t->address)))
+			return false;
+		*t = other[0];
+	}
+	return true;
+}
+
+/* NULL: it does not; *t is then where the report is to go. */
+static const char *
+refuses(const struct letter *l, struct target *t, struct arena *a)
+{
+	struct str domain = domain_of(t->address), record;
 	struct dns_answer got;
 	size_t i;
 
@@ -113,9 +149,12 @@ refuses(const struct letter *l, const struct target *t, struct arena *a)
 	dns_query(l->house->dns, str_from(arena_printf(a,
 		"%s._report._dmarc.%.*s", l->domain, STR_ARGS(domain))),
 		DNS_TXT, clock_mono() + CONSENT_MS, a, &got);
-	for (i = 0; i < got.n; i++)
-		if (str_starts(got.record[i].text, "v=DMARC1"))
-			return NULL;
+	for (i = 0; i < got.n; i++) {
+		record = got.record[i].text;
+		if (cut_version(&record))
+			return redirect(record, t, a) ? NULL :
+				"it wants reports to go to another host";
+	}
 	return got.status == DNS_TEMPFAIL || got.status == DNS_BOGUS ?
 		"whether it wants reports of this domain cannot be told" :
 		"it does not say that it wants reports of this domain";
@@ -214,17 +253,18 @@ encoded_size(size_t packed)
 /* 1: sent, 0: not wanted, -1. The null sender: nobody is told when it does not
  * arrive. */
 static int
-send_to(const struct letter *l, const struct target *t, struct str packed,
+send_to(const struct letter *l, struct target *t, struct str packed,
 	struct arena *a, struct err *e)
 {
+	const char *why = refuses(l, t, a);
 	struct str rcpt = t->address;
 	struct drop d = {.sender = STR(""), .rcpt = &rcpt, .n_rcpt = 1,
 		.args = STR(""), .notify = STR("NEVER")};
-	const char *why = t->most && encoded_size(packed.len) > t->most ?
-		"it is larger than it wants reports to be" : refuses(l, t, a);
 	struct buf text;
 	int code = 0;
 
+	if (!why && t->most && encoded_size(packed.len) > t->most)
+		why = "it is larger than it wants reports to be";
 	if (why || l->house->dry) {
 		tell(l, t, packed.len, why ? why : "would be sent");
 		return 0;

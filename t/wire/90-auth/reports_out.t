@@ -34,6 +34,13 @@ ZONE = {
     "_smtp._tls.one.test TXT": ["v=TLSRPTv1; rua=mailto:tls%2Brpt@one.test"],
     "_smtp._tls.twice.test TXT": ["v=TLSRPTv1; rua=mailto:a@twice.test",
                                   "v=TLSRPTv1; rua=mailto:b@twice.test"],
+    "_dmarc.three.test TXT": ["v=DMARC1; p=none; rua=mailto:x@moved.test,"
+                              "mailto:x@away.test,mailto:x@not.test"],
+    "three.test._report._dmarc.moved.test TXT": [
+        "v=DMARC1; rua=mailto:y@moved.test"],
+    "three.test._report._dmarc.away.test TXT": [
+        "v = DMARC1 ; rua=mailto:victim@far.test"],
+    "three.test._report._dmarc.not.test TXT": ["v=DMARC10"],
     "one.test MX": [(10, "mx.one.test")], "there.test MX": [(10, "mx.one.test")],
     "mx.one.test A": ["127.0.0.1"],
 }
@@ -248,6 +255,19 @@ def test_scope(h):
     os.remove(h.folder(TODAY))
     tap.eq([[r[2:] for r in row["results"] if r[0] == "spf"] for row in rows],
            [[["one.test", "mfrom"]], [["client.test", "mfrom"]]])
+
+
+def test_redirected(h):
+    """consent may name another address of its host, and no other host"""
+    h.give("a@three.test")
+    os.rename(h.folder(TODAY), h.folder(YESTERDAY))
+    got = [(r["to"], r["fate"]) for r in h.send("--dry-run")]
+    os.remove(h.folder(YESTERDAY))
+    tap.eq(got, [
+        ("y@moved.test", "would be sent"),
+        ("x@away.test", "it wants reports to go to another host"),
+        ("x@not.test", "it does not say that it wants reports of this "
+         "domain")])
 
 
 def test_settings(h):
