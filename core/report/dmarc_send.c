@@ -162,7 +162,7 @@ add_result(struct buf *out, const json_t *r)
 		return;
 	buf_adds(out, is_spf ? "<spf>" : "<dkim>");
 	element(out, "domain", value[2]);
-	element_if(out, is_spf ? "scope" : "selector", value[3]);
+	element(out, is_spf ? "scope" : "selector", value[3]);
 	element(out, "result", value[1]);
 	buf_adds(out, is_spf ? "</spf>\n" : "</dkim>\n");
 }

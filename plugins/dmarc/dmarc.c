@@ -54,6 +54,7 @@ struct judgement {
 	char domain[NAME_MOST + 1];
 	const char *result, *reason;
 	enum policy policy;	/* that applies */
+	bool is_tested;		/* t=y made it one step less */
 	bool is_excused;	/* by a forwarder that the admin trusts */
 	bool dkim, spf;		/* passed, and aligned */
 	char owner[NAME_MOST + 1];	/* whose record it is */
@@ -189,9 +190,6 @@ choose(const struct resolver *r, const struct tree *t, const char *domain)
 		p = o->p;
 	else
 		p = o->sp ? o->sp : o->p;
-	/* A domain that tests asks for one step less. */
-	if ((t->has_own ? t->own.testing : o->testing) && p > POLICY_NONE)
-		p = (enum policy)(p - 1);
 	return p;
 }
 
@@ -222,7 +220,7 @@ judge(struct mr_call *call, struct judgement *j)
 	*j->domain = author == AUTHOR_ONE ? *j->domain : '\0';
 	j->policy = POLICY_NONE;
 	j->reason = NULL;
-	j->is_excused = j->dkim = j->spf = false;
+	j->is_excused = j->is_tested = j->dkim = j->spf = false;
 	*j->owner = '\0';
 	if (author != AUTHOR_ONE) {
 		j->result = author == AUTHOR_NONE ? "none" : "permerror";
@@ -247,6 +245,10 @@ judge(struct mr_call *call, struct judgement *j)
 	j->result = j->dkim || j->spf ? "pass" : "fail";
 	if (!j->dkim && !j->spf) {
 		j->policy = choose(&r, &t, j->domain);
+		j->is_tested = j->record.testing && j->policy > POLICY_NONE;
+		/* A domain that tests asks for one step less. */
+		if (j->is_tested)
+			j->policy = (enum policy)(j->policy - 1);
 		j->is_excused = passed_before(call);
 		j->reason = j->is_excused ? "arc: a forwarder that is trusted "
 			"saw it pass" : NULL;
@@ -315,7 +317,7 @@ exception(const struct config *c, const struct judgement *j,
 	enum policy followed)
 {
 	if (j->policy == followed)
-		return NULL;
+		return j->is_tested ? "policy_test_mode" : NULL;
 	return j->is_excused || is_trusted(c, j->domain) ? "trusted_forwarder" :
 		"local_policy";
 }

@@ -41,6 +41,8 @@ ZONE = {
     "three.test._report._dmarc.away.test TXT": [
         "v = DMARC1 ; rua=mailto:victim@far.test"],
     "three.test._report._dmarc.not.test TXT": ["v=DMARC10"],
+    "_dmarc.tested.test TXT": ["v=DMARC1; p=quarantine; t=y; "
+                               "rua=mailto:a@tested.test"],
     "one.test MX": [(10, "mx.one.test")], "there.test MX": [(10, "mx.one.test")],
     "mx.one.test A": ["127.0.0.1"],
 }
@@ -268,6 +270,20 @@ def test_redirected(h):
         ("x@away.test", "it wants reports to go to another host"),
         ("x@not.test", "it does not say that it wants reports of this "
          "domain")])
+
+
+def test_test_mode(h):
+    """a policy that is only tested is told as the reason"""
+    h.give("a@tested.test")
+    os.rename(h.folder(TODAY), h.folder(YESTERDAY))
+    got, = h.send("--dry-run", "--show")
+    os.remove(h.folder(YESTERDAY))
+    root = ET.fromstring(got["document"])
+    tap.eq([text(root, t) for t in (
+        "policy_published/p", "policy_published/testing",
+        "record/row/policy_evaluated/disposition",
+        "record/row/policy_evaluated/reason/type")],
+           ["quarantine", "y", "none", "policy_test_mode"])
 
 
 def test_settings(h):
