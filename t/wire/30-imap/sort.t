@@ -4,6 +4,7 @@ of base subjects, each key both ways, ties, and a random mailbox against a
 sorting of its own."""
 import random
 import re
+import socket
 import sys
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import tap
@@ -36,6 +37,7 @@ BASES = [
 
 def fill(s, name, messages):
     box = s.imap("bob", None)
+    box.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     box.create(name)
     for data, arrived in messages:
         box.append(name, None, '"%s 12:00:00 +0000"' % arrived,
