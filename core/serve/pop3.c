@@ -1,5 +1,5 @@
 /*
- * pop3.c - POP3 (RFC 1939, 2449, 2595): the loop and the verbs that touch no
+ * pop3.c - POP3 (RFC 1939, 2449, 2595, 6856): the loop and the verbs that touch no
  * mail. Each verb returns its answer and only write_answer() writes it.
  *
  * The table says in which state a verb is allowed and whether it names a
@@ -122,7 +122,8 @@ write_capabilities(struct pop3 *k)
 	bool login = k->state == POP3_LOGIN;
 
 	stream_puts(s, "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
-		"PIPELINING\r\nEXPIRE NEVER\r\nIMPLEMENTATION Mailroom\r\n");
+		"PIPELINING\r\nEXPIRE NEVER\r\nUTF8 USER\r\nLANG\r\n"
+		"IMPLEMENTATION Mailroom\r\n");
 	if (session_is_private(k->session))
 		offer_logins(k);
 	if (login && offers_tls(k))
@@ -171,6 +172,41 @@ verb_noop(struct pop3 *k, struct str args, struct pop3_mail *mail)
 	return POP3_OK("");
 }
 
+/* RFC 6856 2.1. Mail is given as it is in any case, and names and passwords
+ * are UTF-8 in any case: there is nothing to remember. */
+static struct pop3_answer
+verb_utf8(struct pop3 *k, struct str args, struct pop3_mail *mail)
+{
+	(void)k;
+	(void)args;
+	(void)mail;
+	return POP3_OK("UTF-8 it is");
+}
+
+static void
+write_languages(struct pop3 *k)
+{
+	stream_puts(&k->session->stream, "en English\r\n");
+}
+
+/* RFC 6856 3: of one language. */
+static struct pop3_answer
+verb_lang(struct pop3 *k, struct str args, struct pop3_mail *mail)
+{
+	struct str tag = str_trim_blank(args);
+
+	(void)k;
+	(void)mail;
+	if (!tag.len)
+		return (struct pop3_answer){"+OK ", STR("Languages follow"),
+			write_languages};
+	if (str_is(tag, "*") || str_iis(tag, "en") ||
+		str_iis(tag, "i-default") ||
+		str_iis(str_sub(tag, 0, 3), "en-"))
+		return POP3_OK("en It is English");
+	return POP3_ERR("Only English is spoken here");
+}
+
 /* RFC 1939 6: removal happens here and nowhere else. */
 static struct pop3_answer
 verb_quit(struct pop3 *k, struct str args, struct pop3_mail *mail)
@@ -200,6 +236,8 @@ verb_quit(struct pop3 *k, struct str args, struct pop3_mail *mail)
 static const struct pop3_verb verbs[] = {
 	{"CAPA", ANYWHERE | NO_ARGS, verb_capa},
 	{"STLS", POP3_LOGIN | NO_ARGS, verb_stls},
+	{"UTF8", POP3_LOGIN | NO_ARGS, verb_utf8},
+	{"LANG", ANYWHERE, verb_lang},
 	{"USER", POP3_LOGIN, pop3_user},
 	{"PASS", POP3_LOGIN, pop3_pass},
 	{"AUTH", POP3_LOGIN, pop3_auth},

@@ -68,6 +68,27 @@ def test_capa(s):
         tap.ok(b"STLS" not in words, "STLS after login")
 
 
+def test_utf8(s):
+    """UTF8 and LANG (RFC 6856), and names in UTF-8"""
+    s.add_account("b\u00f6b@example.test")
+    with connect(s) as c:
+        lines = c.many("CAPA")
+        tap.ok(b"UTF8 USER" in lines and b"LANG" in lines, lines)
+        c.good("UTF8")
+        c.bad("UTF8 x")
+        tap.eq(c.many("LANG"), [b"en English"])
+        tap.ok(c.good("LANG en").startswith("+OK en "))
+        c.good("LANG *")
+        c.good("LANG en-GB")
+        c.bad("LANG uga")
+        c.send("USER b\u00f6b@example.test\r\n".encode())
+        tap.ok(c.line().startswith(b"+OK"))
+        c.good("PASS " + PASSWORD)
+        c.good("LANG")
+        tap.eq([c.line(), c.line()], [b"en English", b"."])
+        c.bad("UTF8")
+
+
 def test_order(s):
     """commands out of their state are refused"""
     with connect(s) as c:
