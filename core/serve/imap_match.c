@@ -113,6 +113,12 @@ header_of(struct search_match *m, uint32_t part)
 	return imap_body_range(&m->body, p.header_at, p.body_at, &m->message);
 }
 
+struct str
+search_header(struct search_match *m)
+{
+	return header_of(m, 0);
+}
+
 static bool
 header_has(struct search_match *m, const struct search_key *key)
 {

@@ -1,7 +1,7 @@
 /*
  * imap_search.h - what the files of SEARCH, SORT and THREAD share: the tree of
  * keys, the state of matching, the walk. Private to imap_search.c,
- * imap_sort.c, imap_keys.c and imap_match.c.
+ * imap_sort.c, imap_thread.c, imap_keys.c and imap_match.c.
  */
 #ifndef SERVE_IMAP_SEARCH_H
 #define SERVE_IMAP_SEARCH_H
@@ -69,6 +69,9 @@ void search_match_free(struct search_match *m);
 bool search_match_row(struct search_match *m, const struct search_key *top,
 	const struct mr_row *row, bool only_rows);
 
+/* The header section of the message that is at hand; good until the next. */
+struct str search_header(struct search_match *m);
+
 /* The messages that match, in the order of their UIDs. */
 struct imap_row;
 struct search_walk {
@@ -86,6 +89,12 @@ struct search_walk {
 int search_walk(struct search_walk *w, struct mr_error *me);
 /* What ends an answer: OK, or that some could not be read. */
 struct imap_answer search_done(const struct search_walk *w, const char *text);
+/* When it was sent, or else when it came (RFC 5256 2.2); `room` is used. */
+int64_t search_sent_date(struct str envelope, const struct mr_row *row,
+	struct buf *room);
+/* imap_thread.c: THREAD=REFERENCES of what the tree finds. */
+struct imap_answer search_references(struct imap *k,
+	const struct search_tree *tree, bool uid);
 /* NO [BADCHARSET], or BAD. */
 struct imap_answer search_bad(const struct search_tree *t, struct imap *k,
 	const struct imap_in *in);

@@ -1,6 +1,6 @@
 /*
  * imap_sort.c - SORT and UID SORT (RFC 5256, SORT=DISPLAY of RFC 5957), and
- * THREAD=ORDEREDSUBJECT.
+ * THREAD=ORDEREDSUBJECT; the other way to thread is in imap_thread.c.
  *
  * Each message that is found becomes one string of bytes whose order is the
  * order that is wanted: numbers with their highest byte first, texts folded
@@ -130,16 +130,16 @@ add_text(struct buf *out, struct str folded)
 	buf_addc(out, '\0');
 }
 
-/* RFC 5256 2.2: the time in UTC; without a date, when it arrived. */
-static int64_t
-sent_date(struct sort *s, struct str envelope, const struct mr_row *row)
+int64_t
+search_sent_date(struct str envelope, const struct mr_row *row,
+	struct buf *room)
 {
 	int64_t ms;
 	int zone;
 
-	buf_reset(&s->text);
-	if (imap_envelope_text(envelope, ENVELOPE_DATE, &s->text) &&
-	    clock_parse_mail_date(buf_str(&s->text), &ms, &zone))
+	buf_reset(room);
+	if (imap_envelope_text(envelope, ENVELOPE_DATE, room) &&
+	    clock_parse_mail_date(buf_str(room), &ms, &zone))
 		return ms;
 	return row->received_ms;
 }
@@ -192,7 +192,8 @@ add_key(struct sort *s, enum sort_kind kind, struct str envelope,
 	case SORT_SIZE:
 		return add_number(&s->bytes, row->length);
 	case SORT_DATE:
-		return add_time(&s->bytes, sent_date(s, envelope, row));
+		return add_time(&s->bytes, search_sent_date(envelope, row,
+			&s->text));
 	case SORT_SUBJECT:
 		return add_subject(s, envelope);
 	case SORT_CC:
@@ -232,7 +233,7 @@ note_found(void *arg, const struct imap_row *r, struct search_match *m)
 		if (i == 0)
 			one.subject = s->bytes.len - from;
 	}
-	one.date = sent_date(s, envelope, &r->row);
+	one.date = search_sent_date(envelope, &r->row, &s->text);
 	add_number(&s->bytes, r->seq);
 	one.len = s->bytes.len - one.at;
 	buf_add(&s->row, &one, sizeof one);
@@ -406,12 +407,16 @@ imap_thread(struct imap *k, struct imap_in *in, bool uid)
 	struct sort s = {.uid = uid, .n_key = 2, .key = {{SORT_SUBJECT, false},
 		{SORT_DATE, false}}};
 	struct str word;
+	bool by_subject;
 
 	if (!imap_atom(in, &word) || !imap_blank(in))
 		return imap_bad(k, in);
-	if (!str_iis(word, "ORDEREDSUBJECT"))
+	by_subject = str_iis(word, "ORDEREDSUBJECT");
+	if (!by_subject && !str_iis(word, "REFERENCES"))
 		return IMAP_ANSWER(IMAP_BAD, NULL, "unknown way to thread");
 	if (!search_tree_read_sort(&s.tree, k, in))
 		return search_bad(&s.tree, k, in);
+	if (!by_subject)
+		return search_references(k, &s.tree, uid);
 	return run(k, &s, "THREAD done", write_threads);
 }

@@ -42,7 +42,7 @@ libcore_a_SOURCES += \
 	core/serve/imap_out.c core/serve/imap_out.h \
 	core/serve/imap_plan.c \
 	core/serve/imap_rows.c core/serve/imap_rows.h \
-	core/serve/imap_search.c core/serve/imap_sort.c \
+	core/serve/imap_search.c core/serve/imap_sort.c core/serve/imap_thread.c \
 	core/serve/imap_subject.c core/serve/imap_subject.h core/serve/imap_search.h \
 	core/serve/imap_section.c \
 	core/serve/imap_store.c \
