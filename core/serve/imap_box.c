@@ -29,6 +29,7 @@ imap_box_free(struct imap_box *b)
 {
 	if (!b)
 		return;
+	imap_list_free(&b->saved);
 	free(b->run);
 	free(b);
 }
@@ -255,4 +256,11 @@ imap_box_ranges(const struct imap_box *b, const struct mr_range *set,
 	*out = r;
 	*n_out = imap_ranges_join(r, kept);
 	return true;
+}
+
+struct mr_range *
+imap_box_saved(const struct imap_box *b, struct arena *a, size_t *n)
+{
+	*n = b->saved.n;
+	return arena_copy(a, b->saved.at, b->saved.n * sizeof *b->saved.at);
 }

@@ -17,9 +17,9 @@
 
 #include "base/arena.h"
 #include "plug/store.h"
+#include "serve/imap_out.h"
 
 struct imap;
-struct imap_list;
 
 struct imap_run {		/* UIDs first..last, the first one is number `seq` */
 	uint32_t first, last, seq;
@@ -37,6 +37,7 @@ struct imap_box {
 	struct imap_run *run;
 	size_t n_run, room;
 	uint32_t exists;
+	struct imap_list saved;	/* UIDs for "$", RFC 5182; some may be gone */
 };
 
 uint32_t imap_box_exists(const struct imap_box *b);
@@ -51,6 +52,11 @@ uint32_t imap_box_recent(const struct imap_box *b);	/* how many */
 bool imap_box_ranges(const struct imap_box *b, const struct mr_range *set,
 	size_t n, bool uid, struct arena *a, struct mr_range **out,
 	size_t *n_out);
+
+/* The UID ranges that "$" names, in the arena: what SEARCH RETURN (SAVE) left.
+ * As with other sets, UIDs that are not there any more do not matter. */
+struct mr_range *imap_box_saved(const struct imap_box *b, struct arena *a,
+	size_t *n);
 
 /* Sorts ranges and joins those that touch; returns how many are left. */
 size_t imap_ranges_join(struct mr_range *r, size_t n);

@@ -27,7 +27,9 @@ read_request(struct copying *c, struct imap *k, struct imap_in *in, bool uid)
 	if (!imap_set(in, &set, &n, &saved) || !imap_blank(in) ||
 	    !imap_astring(in, &name) || !imap_end(in))
 		return false;
-	if (saved || !imap_box_ranges(k->box, set, n, uid, in->arena,
+	if (saved)
+		c->range = imap_box_saved(k->box, in->arena, &c->n);
+	else if (!imap_box_ranges(k->box, set, n, uid, in->arena,
 	    &c->range, &c->n)) {
 		in->wrong = "no such message";
 		return false;

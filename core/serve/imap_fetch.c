@@ -64,7 +64,9 @@ read_request(struct request *r, struct imap *k, struct imap_in *in)
 	    !fetch_plan_read(&r->plan, in, r->uid) ||
 	    !read_modifiers(&r->plan, in))
 		return false;
-	if (saved || !imap_box_ranges(k->box, r->set, r->n_set, r->uid,
+	if (saved)	/* with an empty set: nothing in "$" has vanished */
+		r->range = imap_box_saved(k->box, in->arena, &r->n);
+	else if (!imap_box_ranges(k->box, r->set, r->n_set, r->uid,
 	    in->arena, &r->range, &r->n)) {
 		in->wrong = "no such message";
 		return false;

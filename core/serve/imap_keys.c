@@ -181,8 +181,10 @@ read_set(struct reader *r, bool uid)
 
 	if (key == NULL || !imap_set(r->in, &set, &n, &saved))
 		return NULL;
-	if (saved)
-		return refuse(r, "no result is saved");
+	if (saved) {
+		key->range = imap_box_saved(r->k->box, r->in->arena, &key->n);
+		return key;
+	}
 	if (!uid)
 		n = clip_set(set, n, imap_box_exists(r->k->box));
 	if (n > 0 && imap_box_ranges(r->k->box, set, n, uid, r->in->arena,

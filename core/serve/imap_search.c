@@ -1,6 +1,6 @@
 /*
  * imap_search.c - SEARCH and UID SEARCH (RFC 9051 6.4.4; results as RFC 4731
- * where asked for, MODSEQ as RFC 7162).
+ * where asked for, MODSEQ as RFC 7162, results kept for "$" as RFC 5182).
  *
  * Where cheap keys stand beside dear ones, a first walk over the rows alone
  * leaves only those messages whose caches and bodies are worth a look. Sets
@@ -12,13 +12,16 @@
 #include "serve/imap_out.h"
 #include "serve/imap_rows.h"
 
-enum { RETURN_MIN = 1, RETURN_MAX = 2, RETURN_ALL = 4, RETURN_COUNT = 8 };
+enum { RETURN_MIN = 1, RETURN_MAX = 2, RETURN_ALL = 4, RETURN_COUNT = 8,
+	RETURN_SAVE = 16 };
 
 struct search {
 	struct search_tree tree;
 	unsigned result;	/* RETURN_* bits; 0: the old form */
+	bool saves;		/* for "$" */
 	bool uid;
 	struct imap_list found;	/* UIDs or numbers */
+	struct imap_list saved;	/* UIDs */
 	uint64_t modseq;	/* highest of what was found */
 	uint64_t first_modseq, last_modseq;
 };
@@ -30,7 +33,7 @@ static const struct {
 	unsigned bit;
 } options[] = {
 	{"MIN", RETURN_MIN}, {"MAX", RETURN_MAX}, {"ALL", RETURN_ALL},
-	{"COUNT", RETURN_COUNT},
+	{"COUNT", RETURN_COUNT}, {"SAVE", RETURN_SAVE},
 };
 
 static bool
@@ -64,6 +67,8 @@ read_options(struct search *s, struct imap_in *in)
 			return false;
 	if (n == 0)
 		s->result = RETURN_ALL;
+	s->saves = s->result & RETURN_SAVE;
+	s->result &= ~(unsigned)RETURN_SAVE;
 	return true;
 }
 
@@ -90,6 +95,8 @@ note_found(void *arg, const struct imap_row *r, struct search_match *m)
 
 	(void)m;
 	imap_list_add(&s->found, s->uid ? r->row.uid : r->seq);
+	if (s->saves)
+		imap_list_add(&s->saved, r->row.uid);
 	if (s->found.count == 1)
 		s->first_modseq = r->row.modseq;
 	s->last_modseq = r->row.modseq;
@@ -281,6 +288,8 @@ answer(const struct search *s, struct imap *k, struct str tag)
 {
 	struct buf out;
 
+	if (s->saves && s->result == 0)
+		return;		/* RFC 5182 2.1: SAVE alone says nothing */
 	buf_init(&out, BUF_NO_CAP);
 	if (s->result)
 		add_extended(s, tag, &out);
@@ -289,6 +298,40 @@ answer(const struct search *s, struct imap *k, struct str tag)
 	buf_adds(&out, "\r\n");
 	stream_write_str(&k->session->stream, buf_str(&out));
 	buf_free(&out);
+}
+
+/* RFC 5182 2.4: MIN and MAX without ALL or COUNT save but those messages. */
+static void
+narrow_saved(struct search *s)
+{
+	struct imap_list ends = {0};
+	const struct imap_list *all = &s->saved;
+
+	if (s->result == 0 || s->result & (RETURN_ALL | RETURN_COUNT) ||
+	    all->n == 0)
+		return;
+	if (s->result & RETURN_MIN)
+		imap_list_add(&ends, all->at[0].first);
+	if (s->result & RETURN_MAX && (ends.n == 0 || all->count > 1))
+		imap_list_add(&ends, all->at[all->n - 1].last);
+	imap_list_free(&s->saved);
+	s->saved = ends;
+}
+
+/* RFC 5182 2.1: what ends with NO leaves "$" empty, with BAD as it was. */
+static struct imap_answer
+save(struct search *s, struct imap *k, struct imap_answer said)
+{
+	if (s->saves && said.status != IMAP_BAD) {
+		imap_list_free(&k->box->saved);
+		if (said.status == IMAP_OK) {
+			narrow_saved(s);
+			k->box->saved = s->saved;
+			s->saved = (struct imap_list){0};
+		}
+	}
+	imap_list_free(&s->saved);
+	return said;
 }
 
 struct imap_answer
@@ -301,13 +344,14 @@ imap_search(struct imap *k, struct imap_in *in, bool uid)
 	int code;
 
 	if (!read_options(&s, in) || !search_tree_read(&s.tree, k, in))
-		return search_bad(&s.tree, k, in);
+		return save(&s, k, search_bad(&s.tree, k, in));
 	if (s.tree.has_modseq)
 		k->enabled |= IMAP_CONDSTORE;
 	code = search_walk(&w, &me);
 	if (code == MR_STORE_OK)
 		answer(&s, k, imap_command_of(in)->tag);
 	imap_list_free(&s.found);
-	return code == MR_STORE_OK ? search_done(&w, "SEARCH done") :
-		imap_store_failed(k, code, &me);
+	return save(&s, k, code == MR_STORE_OK ?
+		search_done(&w, "SEARCH done") :
+		imap_store_failed(k, code, &me));
 }

@@ -83,8 +83,11 @@ read_messages(struct imap *k, struct imap_in *in, bool uid,
 
 	if (!imap_set(in, &set, &n_set, &saved))
 		return false;
-	if (!saved && imap_box_ranges(k->box, set, n_set, uid, in->arena,
-	    range, n))
+	if (saved) {
+		*range = imap_box_saved(k->box, in->arena, n);
+		return true;
+	}
+	if (imap_box_ranges(k->box, set, n_set, uid, in->arena, range, n))
 		return true;
 	in->wrong = "no such message";
 	return false;

@@ -151,7 +151,7 @@ static const struct {
 	{"SEARCH OR SEEN", "t BAD An argument is missing\r\n"},
 	{"SEARCH NOT", "t BAD An argument is missing\r\n"},
 	{"SEARCH SEEN )", "t BAD A word is missing\r\n"},
-	{"SEARCH RETURN (SAVE) ALL", "t BAD unknown result option\r\n"},
+	{"SEARCH RETURN (FROB) ALL", "t BAD unknown result option\r\n"},
 	{"SEARCH CHARSET X-FROB SUBJECT x", "t NO [BADCHARSET "
 		"(US-ASCII UTF-8)] That charset is not known here\r\n"},
 };
