@@ -10,7 +10,7 @@ import time
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import tap
 from milter import Milter, add_header, reply_code
-from server import BUILD, Server
+from server import BUILD, Server, wait_for
 
 TEXT = (b"From: a@elsewhere.test\r\nSubject:  two  blanks\r\n"
         b"X-Odd: \xe4 \"quoted\"\\\r\n\tfolded\r\n\r\n"
@@ -85,7 +85,10 @@ def test_same(d):
     with Milter(marks) as m:
         out = run("milter", "replay", d.file, m.socket).stdout
         tap.contains(out, "0 differ")
-        # frame for frame what the first one was told
+        # frame for frame what the first one was told; the last may still
+        # be on its way
+        wait_for("all frames", lambda: len(m.sessions[0].steps) >= len(
+            d.frames[0]))
         tap.eq(m.sessions[0].steps, d.frames[0])
 
 
