@@ -291,17 +291,15 @@ count_missing(struct keyring *k, struct dns *d, const char **first)
 static int
 wait_for_dns(struct keyring *k, int64_t minutes)
 {
-	const struct resolver_settings *r = &k->cli->config->dns;
-	struct dns_settings s = {.server = r->servers.item,
-		.n_server = r->servers.n, .timeout_ms = r->timeout,
-		.no_cache = true, .dnssec = r->dnssec,
-		.anchors = r->trust_anchors};
+	struct dns_settings s = config_dns(k->cli->config);
 	int64_t end = clock_mono() + minutes * 60000;
 	const char *first = NULL;
 	struct err e = {0};
-	struct dns *d = dns_new(&s, &e);
+	struct dns *d;
 	size_t missing;
 
+	s.no_cache = true;	/* what is waited for must not be remembered */
+	d = dns_new(&s, &e);
 	if (!d)
 		return cli_fail("name resolution", &e);
 	while ((missing = count_missing(k, d, &first)) &&

@@ -168,11 +168,7 @@ fill_house(struct house *h, struct config *c, const struct plugins *p)
 static int
 open_dns(struct house *h, const struct config *c, struct err *e)
 {
-	const struct resolver_settings *r = &c->dns;
-	struct dns_settings s = {.server = r->servers.item,
-		.n_server = r->servers.n, .timeout_ms = r->timeout,
-		.no_cache = !r->cache, .dnssec = r->dnssec,
-		.anchors = r->trust_anchors};
+	struct dns_settings s = config_dns(c);
 
 	h->dns = dns_new(&s, e);
 	return h->dns ? 0 : -1;

@@ -36,17 +36,13 @@ take_report(void *arg, json_t *report, struct str document)
 static int
 open_house(struct cli *c, struct report_house *h)
 {
-	const struct resolver_settings *r;
 	struct dns_settings s;
 	struct err e = {0};
 	int code = cli_need_state(c);
 
 	if (code)
 		return code;
-	r = &c->config->dns;
-	s = (struct dns_settings){.server = r->servers.item,
-		.n_server = r->servers.n, .timeout_ms = r->timeout,
-		.dnssec = r->dnssec, .anchors = r->trust_anchors};
+	s = config_dns(c->config);
 	*h = (struct report_house){.settings = &c->config->reports,
 		.hostname = c->config->server.hostname,
 		.data = c->config->server.data,

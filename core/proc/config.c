@@ -189,13 +189,24 @@ config_read(const char *path, struct arena *a, struct str *text, struct err *e)
 	return 0;
 }
 
+struct dns_settings
+config_dns(const struct config *c)
+{
+	const struct resolver_settings *r = &c->dns;
+
+	return (struct dns_settings){.server = r->servers.item,
+		.n_server = r->servers.n, .timeout_ms = r->timeout,
+		.no_cache = !r->cache, .dnssec = r->dnssec,
+		.anchors = r->trust_anchors};
+}
+
 /* Sections that no table describes, so that a typing error is found. */
 static void
 check_sections(const struct config *c, struct conf_report *report)
 {
 	static const char *const known[] = {"log", "tls", "workers", "limits",
-		"smtp", "dns", "queue", "chain", "reports", "listen", "route", "plugin",
-		"milter"};
+		"smtp", "dns", "queue", "chain", "reports", "listen", "route",
+		"plugin", "milter"};
 	const struct conf_node *n;
 	size_t at = 0, i;
 	struct str key;

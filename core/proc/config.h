@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/conf.h"
 #include "base/err.h"
+#include "net/dns.h"
 #include "plug/hooks.h"
 #include "plug/plugin.h"
 #include "queue/nexthop.h"
@@ -102,6 +103,9 @@ int config_read(const char *path, struct arena *a, struct str *text,
 struct config *config_parse(struct str text, const char *file,
 	struct conf_report *report);
 void config_free(struct config *c);
+
+/* [dns] as the resolver takes it. Borrowed of the configuration. */
+struct dns_settings config_dns(const struct config *c);
 
 /* Loads (does not open) the plugins and milters that the role uses: those
  * named in a chain for SMTP workers, all others for every role, everything

@@ -147,11 +147,7 @@ open_tls(struct worker_life *w, struct err *e)
 static int
 open_dns(struct worker_life *w, struct err *e)
 {
-	const struct resolver_settings *r = &w->config->dns;
-	struct dns_settings s = {.server = r->servers.item,
-		.n_server = r->servers.n, .timeout_ms = r->timeout,
-		.no_cache = !r->cache, .dnssec = r->dnssec,
-		.anchors = r->trust_anchors};
+	struct dns_settings s = config_dns(w->config);
 
 	if (w->args.role == ROLE_MAILBOX)
 		return 0;
