@@ -28,9 +28,9 @@ struct sort_key {
 
 struct sorted {
 	uint32_t number;	/* UID, or in the mailbox */
-	int64_t date;		/* for threads */
 	size_t at, len;		/* its bytes */
-	size_t subject;		/* of these the first: THREAD */
+	size_t subject;		/* of these the first: THREAD, which has the
+				   date behind it */
 };
 
 struct sort {
@@ -233,7 +233,6 @@ note_found(void *arg, const struct imap_row *r, struct search_match *m)
 		if (i == 0)
 			one.subject = s->bytes.len - from;
 	}
-	one.date = search_sent_date(envelope, &r->row, &s->text);
 	add_number(&s->bytes, r->seq);
 	one.len = s->bytes.len - one.at;
 	buf_add(&s->row, &one, sizeof one);
@@ -338,7 +337,7 @@ imap_sort(struct imap *k, struct imap_in *in, bool uid)
 
 struct thread {
 	size_t first, n;	/* rows */
-	int64_t date;		/* of the first */
+	const char *date;	/* of the first, as its bytes have it */
 	uint32_t number;
 };
 
@@ -346,9 +345,10 @@ static int
 compare_threads(const void *a, const void *b)
 {
 	const struct thread *x = a, *y = b;
+	int order = memcmp(x->date, y->date, sizeof(int64_t));
 
-	if (x->date != y->date)
-		return x->date < y->date ? -1 : 1;
+	if (order)
+		return order;
 	return x->number < y->number ? -1 : x->number > y->number;
 }
 
@@ -391,7 +391,8 @@ write_threads(struct sort *s, struct buf *out)
 	for (i = 0; i < n; i++) {
 		if (i == 0 || !is_same_subject(s, &row[i - 1], &row[i]))
 			thread[n_thread++] = (struct thread){i, 0,
-				row[i].date, row[i].number};
+				s->bytes.at + row[i].at + row[i].subject,
+				row[i].number};
 		thread[n_thread - 1].n++;
 	}
 	qsort(thread, n_thread, sizeof *thread, compare_threads);

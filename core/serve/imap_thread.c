@@ -471,9 +471,7 @@ arrange(struct threads *t, uint32_t *n)
 			has[t->node[i].below]++;
 	t->child = mem_alloc(t->n * sizeof *t->child);
 	for (i = 1; i < t->n; i++) {
-		bool stays = is_there(t, i) || (has[i] && !t->node[i].below);
-
-		if (stays || (has[i] && t->node[i].below))
+		if (is_there(t, i) || has[i])
 			t->child[k++] = i;
 		t->node[i].first = t->node[i].n = 0;
 	}
