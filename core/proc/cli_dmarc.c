@@ -5,14 +5,13 @@
  * its sources, its receivers and its days.
  */
 #include "proc/report_box.h"
-#include "proc/sums.h"
 
 #include <langinfo.h>
 #include <locale.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "report/sums.h"
 
 #define BAR 40
 #define SOURCES_SHOWN 30

@@ -4,8 +4,6 @@
  */
 #include "proc/cli.h"
 
-#include "base/clock.h"
-
 struct sending {
 	struct cli *cli;
 	json_t *list;
@@ -53,13 +51,12 @@ open_house(struct cli *c, struct report_house *h)
 
 static int
 run_send(struct cli *c, int argc, char **argv, int (*send)(
-	const struct report_house *h, const char *today, report_told told,
-	void *arg, struct err *e))
+	const struct report_house *h, report_told told, void *arg,
+	struct err *e))
 {
 	struct sending s = {.cli = c, .list = NULL};
 	struct report_house h = {.dry = false};
 	struct err e = {0};
-	char today[32];
 	int code, i;
 
 	for (i = 0; i < argc; i++)
@@ -73,9 +70,7 @@ run_send(struct cli *c, int argc, char **argv, int (*send)(
 	if (code)
 		return code;
 	s.list = json_array();
-	clock_iso(clock_wall(), today);
-	today[10] = '\0';
-	if (send(&h, today, take_report, &s, &e) < 0)
+	if (send(&h, take_report, &s, &e) < 0)
 		code = cli_fail("send", &e);
 	dns_free(h.dns);
 	if (!code && c->json)

@@ -2,7 +2,8 @@
  * cli_tls_report.c - mailroom tls report: how others fared with our TLS.
  */
 #include "proc/report_box.h"
-#include "proc/sums.h"
+
+#include "report/sums.h"
 
 /* RFC 8460 4.4: a policy with its sums and its failures. */
 static void

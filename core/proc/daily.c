@@ -34,16 +34,15 @@ int
 daily_send(const struct report_house *h, report_told told, void *arg,
 	struct err *e)
 {
-	int sent = 0, code = 0;
-	char today[32];
+	struct report_house house = *h;
+	int sent, code = 0;
 
-	clock_iso(clock_wall(), today);
-	today[10] = '\0';
-	if (h->settings->dmarc)
-		sent = report_send_dmarc(h, today, told, arg, e);
+	/* The plugin writes its rows in any case: they must not pile up. */
+	house.discards = !h->settings->dmarc;
+	sent = report_send_dmarc(&house, told, arg, e);
 	if (sent >= 0 && h->settings->tls &&
 		MR_HAS(h->store->op, state_list) && h->store->op->state_list)
-		code = report_send_tls(h, today, told, arg, e);
+		code = report_send_tls(h, told, arg, e);
 	return sent < 0 || code < 0 ? -1 : sent + code;
 }
 

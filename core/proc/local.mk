@@ -45,7 +45,7 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/sendmail_smtp.c core/proc/sendmail.h \
 	core/proc/cli_auth.c core/proc/cli_dmarc.c core/proc/cli_send.c \
 	core/proc/cli_tls_report.c \
-	core/proc/report_box.c core/proc/report_box.h core/proc/sums.h \
+	core/proc/report_box.c core/proc/report_box.h \
 	core/proc/explain.c core/proc/explain.h \
 	core/proc/meaning.c core/proc/meaning.h
 mailroom_LDADD = $(CORE_LIBS)
@@ -59,7 +59,10 @@ mailroom_milter_SOURCES = core/proc/milter_export.c \
 	core/proc/milter_edits.c
 mailroom_milter_LDADD = $(MILTER_LIBS) $(CORE_LIBS)
 
-check_PROGRAMS += t/unit/proc/tally
+check_PROGRAMS += t/unit/proc/tally t/unit/proc/daily
+t_unit_proc_daily_SOURCES = t/unit/proc/daily.c
+t_unit_proc_daily_CFLAGS = $(TEST_CFLAGS)
+t_unit_proc_daily_LDADD = $(TEST_LIBS)
 t_unit_proc_tally_SOURCES = t/unit/proc/tally.c
 t_unit_proc_tally_CFLAGS = $(TEST_CFLAGS)
 t_unit_proc_tally_LDADD = $(TEST_LIBS)

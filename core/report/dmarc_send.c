@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "report/letter.h"
+#include "report/sums.h"
 
 #define FILE_MOST (80u << 20)
 #define KINDS_MOST 20000	/* different rows of a domain */
@@ -77,14 +78,6 @@ escape(struct buf *out, const char *s)
 		}
 }
 
-static const char *
-text(const json_t *j, const char *key)
-{
-	const char *s = json_string_value(json_object_get(j, key));
-
-	return s ? s : "";
-}
-
 static void
 element(struct buf *out, const char *name, const char *value)
 {
@@ -135,11 +128,11 @@ static void
 add_policy(struct buf *out, const json_t *row)
 {
 	buf_adds(out, "<policy_published>\n");
-	element(out, "domain", text(row, "domain"));
+	element(out, "domain", sums_text(row, "domain"));
 	element(out, "discovery_method", "treewalk");
-	element(out, "p", text(row, "p"));
-	element_if(out, "sp", text(row, "sp"));
-	element_if(out, "np", text(row, "np"));
+	element(out, "p", sums_text(row, "p"));
+	element_if(out, "sp", sums_text(row, "sp"));
+	element_if(out, "np", sums_text(row, "np"));
 	element(out, "adkim", is_true(row, "strict_dkim") ? "s" : "r");
 	element(out, "aspf", is_true(row, "strict_spf") ? "s" : "r");
 	element(out, "testing", is_true(row, "testing") ? "y" : "n");
@@ -187,20 +180,20 @@ static void
 add_row(struct buf *out, const json_t *row, json_int_t count)
 {
 	buf_adds(out, "<record>\n<row>\n");
-	element(out, "source_ip", text(row, "ip"));
+	element(out, "source_ip", sums_text(row, "ip"));
 	buf_addf(out, "<count>%lld</count>\n<policy_evaluated>\n",
 		(long long)count);
-	element(out, "disposition", text(row, "disposition"));
+	element(out, "disposition", sums_text(row, "disposition"));
 	element(out, "dkim", is_true(row, "dkim") ? "pass" : "fail");
 	element(out, "spf", is_true(row, "spf") ? "pass" : "fail");
-	if (*text(row, "reason")) {
+	if (*sums_text(row, "reason")) {
 		buf_adds(out, "<reason>");
-		element(out, "type", text(row, "reason"));
+		element(out, "type", sums_text(row, "reason"));
 		buf_adds(out, "</reason>\n");
 	}
 	buf_adds(out, "</policy_evaluated>\n</row>\n<identifiers>\n");
-	element(out, "header_from", text(row, "from"));
-	element_if(out, "envelope_from", text(row, "envelope"));
+	element(out, "header_from", sums_text(row, "from"));
+	element_if(out, "envelope_from", sums_text(row, "envelope"));
 	buf_adds(out, "</identifiers>\n<auth_results>\n");
 	add_results(out, row, "dkim", 100);
 	add_results(out, row, "spf", 1);
@@ -228,7 +221,7 @@ write_document(const struct report_house *h, const char *domain, json_t *lines,
 	add_policy(out, last);
 	buf_addstr(out, buf_str(&rows));
 	buf_adds(out, "</feedback>\n");
-	rua = mem_cstr(text(last, "rua"));
+	rua = mem_cstr(sums_text(last, "rua"));
 	json_decref(last);
 	buf_free(&rows);
 	return rua;
@@ -259,11 +252,13 @@ static int
 send_day(const struct report_house *h, const char *path, struct letter *l,
 	struct err *e)
 {
-	json_t *domains = read_day(path, e), *lines;
+	json_t *domains = NULL, *lines;
 	const char *domain;
-	int sent = 0, code = domains ? 0 : -1;
+	int sent = 0, code = 0;
 	bool is_over = false;
 
+	if (!h->discards && !(domains = read_day(path, e)))
+		return -1;
 	json_object_foreach(domains, domain, lines) {
 		is_over = h->is_over && h->is_over(h->arg);
 		if (is_over || code < 0)
@@ -278,16 +273,17 @@ send_day(const struct report_house *h, const char *path, struct letter *l,
 }
 
 int
-report_send_dmarc(const struct report_house *h, const char *today,
-	report_told told, void *arg, struct err *e)
+report_send_dmarc(const struct report_house *h, report_told told,
+	void *arg, struct err *e)
 {
 	struct letter l = {.house = h, .kind = "dmarc", .form = "xml",
 		.told = told, .arg = arg};
-	char folder[4096], path[4400];
+	char folder[4096], path[4400], today[32];
 	const struct dirent *one;
 	int sent = 0, code = 0;
 	DIR *d;
 
+	letter_today(today);
 	snprintf(folder, sizeof folder, "%s/dmarc", h->data);
 	d = opendir(folder);
 	if (!d)

@@ -29,6 +29,13 @@ letter_day(const char *day)
 	return end && !*end && strlen(day) == 10 ? timegm(&tm) : -1;
 }
 
+void
+letter_today(char out[32])
+{
+	clock_iso(clock_wall(), out);
+	out[10] = '\0';
+}
+
 /* ---------------------------------------------------------------- targets */
 
 static struct str

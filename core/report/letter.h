@@ -23,6 +23,8 @@ struct letter {
 
 /* "2026-11-25" as seconds since 1970. -1: it is no day. */
 int64_t letter_day(const char *day);
+/* Today, which has not ended: "2026-11-25" (UTC). */
+void letter_today(char out[32]);
 /* Sends it to each mailto: target that wants it. Returns to how many. -1: the
  * disk failed. */
 int letter_send(const struct letter *l, struct err *e);

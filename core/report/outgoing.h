@@ -30,6 +30,7 @@ struct report_house {
 	bool (*is_over)(void *arg);
 	void *arg;
 	bool dry;		/* nothing is sent, nothing removed */
+	bool discards;		/* rows of the dmarc plugin are removed only */
 };
 
 /* Each report with what became of it, lent: {kind, domain, day, to, bytes,
@@ -39,10 +40,10 @@ typedef void (*report_told)(void *arg, json_t *report, struct str document);
 /* Of all days before today that rows of the dmarc plugin are kept of; they
  * are removed. Returns how many were sent, or -1: trouble with the disk. Both
  * block on DNS and disk. */
-int report_send_dmarc(const struct report_house *h, const char *today,
-	report_told told, void *arg, struct err *e);
+int report_send_dmarc(const struct report_house *h, report_told told,
+	void *arg, struct err *e);
 /* Of all days before today that were not reported yet. */
-int report_send_tls(const struct report_house *h, const char *today,
-	report_told told, void *arg, struct err *e);
+int report_send_tls(const struct report_house *h, report_told told,
+	void *arg, struct err *e);
 
 #endif

@@ -7,38 +7,13 @@
 #include "base/clock.h"
 #include "queue/tls_policy.h"
 #include "report/letter.h"
+#include "report/sums.h"
 
 #define SENT_SPACE "core.tlsrpt.sent"
 #define SENT_MS (20 * 24 * 3600000ll)
 #define ASK_MS 20000
 
-const struct mr_setting report_settings_table[] = {
-	{"dmarc", MR_BOOL, 0, offsetof(struct report_settings, dmarc), "true",
-		0, 0, NULL, "Send a daily report to domains that ask for it by "
-		"rua= of their DMARC record."},
-	{"tls", MR_BOOL, 0, offsetof(struct report_settings, tls), "true", 0,
-		0, NULL, "Send a daily report of our deliveries to domains "
-		"that ask for it (TLSRPT, RFC 8460)."},
-	{"sender", MR_TEXT, 0, offsetof(struct report_settings, sender),
-		"\"\"", 0, 320, NULL, "Author of the reports; its domain "
-		"should have a DKIM key. Empty: noreply-reports@ and hostname."},
-	{"contact", MR_TEXT, 0, offsetof(struct report_settings, contact),
-		"\"\"", 0, 320, NULL, "Address in the reports for questions. "
-		"Empty: postmaster@ and hostname."},
-	MR_SETTINGS_END,
-};
-
 /* ----------------------------------------------------------------- adding */
-
-static json_t *
-under(json_t *j, const char *key)
-{
-	json_t *o = json_object_get(j, key);
-
-	if (!o)
-		json_object_set_new(j, key, o = json_object());
-	return o;
-}
 
 /* "DAY DOMAIN POLICY RESULT HOST" with a count. */
 static int
@@ -55,8 +30,8 @@ take_count(void *arg, const char *key, struct mr_str value)
 		snprintf(text[i], sizeof text[i], "%.*s", STR_ARGS(word[i]));
 	}
 	str_u64(str_of(value.at, value.len), INT64_MAX, &n);
-	of = under(under(under(under(arg, text[0]), text[1]), text[2]),
-		text[3]);
+	for (of = arg, i = 0; i < 4; i++)
+		of = sums_under(of, text[i]);
 	json_object_set_new(of, rest.len ? rest.at : "", json_integer(
 		(json_int_t)n));
 	return 0;
@@ -190,15 +165,17 @@ send_domain(const struct report_house *h, struct letter *l, json_t *kinds,
 }
 
 int
-report_send_tls(const struct report_house *h, const char *today,
-	report_told told, void *arg, struct err *e)
+report_send_tls(const struct report_house *h, report_told told,
+	void *arg, struct err *e)
 {
 	struct letter l = {.house = h, .kind = "tls", .form = "json",
 		.told = told, .arg = arg};
 	json_t *days = json_object(), *domains, *kinds;
 	struct mr_error me = {{0}};
 	int sent = 0, code;
+	char today[32];
 
+	letter_today(today);
 	code = store_result(h->store->op->state_list(h->store->self,
 		TLS_TALLY_SPACE, "", clock_wall(), take_count, days, &me),
 		&me, e);

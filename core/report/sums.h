@@ -1,8 +1,8 @@
 /*
  * sums.h - adding up in JSON objects.
  */
-#ifndef PROC_SUMS_H
-#define PROC_SUMS_H
+#ifndef REPORT_SUMS_H
+#define REPORT_SUMS_H
 
 #include <jansson.h>
 
