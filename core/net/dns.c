@@ -214,6 +214,7 @@ resolver_free(struct resolver *d)
 	if (write(d->bell, &one, sizeof one) < 0)
 		return;		/* cannot happen; do not free under it */
 	pthread_join(d->thread, NULL);
+	pthread_condattr_destroy(&d->mono);
 	ub_ctx_delete(d->ub);
 	close(d->bell);
 	free(d);

@@ -10,6 +10,8 @@
  */
 #include "letter.h"
 
+#include "../dmarc/comment.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,25 +62,6 @@ are_trusted(const struct config *c, const struct sets *s)
 	return s->n > 0;
 }
 
-/* Behind a comment or a quoted string that begins at i. */
-static size_t
-pass(struct mr_str v, size_t i)
-{
-	char end = v.at[i] == '"' ? '"' : ')';
-	int depth = 0;
-
-	for (; i < v.len; i++) {
-		if (v.at[i] == '\\')
-			i++;
-		else if (end == ')' && v.at[i] == '(')
-			depth++;
-		else if (v.at[i] == end && (end == '"' ? depth++ : --depth ==
-			0))
-			return i + 1;
-	}
-	return v.len;
-}
-
 /* One result, comments already left out: "dmarc = pass header.from=x". */
 static bool
 is_dmarc_pass(const char *text)
@@ -105,7 +88,7 @@ has_dmarc_pass(struct mr_str v)
 		char c = v.at[i];
 
 		if (c == '(' || c == '"') {
-			i = pass(v, i);
+			i = comment_pass(v, i);
 			c = ' ';
 		} else {
 			i++;

@@ -8,6 +8,7 @@
  */
 #include "../arc/letter.h"
 
+#include "../dkim/elsewhere.h"
 #include "../dkim/keys.h"
 
 #include <openssl/pem.h>
@@ -161,18 +162,6 @@ may_grow(const struct sets *s)
 {
 	return s->n < SETS_MOST && !(s->n && tags_is(tags_get(
 		&s->set[s->n - 1].seal, "cv"), "fail"));
-}
-
-static bool
-goes_elsewhere(struct mr_call *call)
-{
-	struct mr_rcpt rcpt;
-	size_t i;
-
-	for (i = 0; call->host->rcpt(call, i, &rcpt) == 0; i++)
-		if (!call->host->rcpt_account(call, i).len)
-			return true;
-	return false;
 }
 
 /* From below: the seal comes to stand on top. */

@@ -2,6 +2,7 @@
 plugin_PROGRAMS += plugins/arcseal/arcseal.so
 plugins_arcseal_arcseal_so_SOURCES = plugins/arcseal/arcseal.c \
 	plugins/arcseal/seal.c plugins/dkim/keys.c plugins/dkim/keys.h \
+	plugins/dkim/elsewhere.h \
 	$(arc_parts)
 plugins_arcseal_arcseal_so_CFLAGS = $(PLUGIN_CFLAGS) -D_GNU_SOURCE \
 	$(OPENSSL_CFLAGS)

@@ -10,6 +10,8 @@
  */
 #include "dkim.h"
 
+#include "elsewhere.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -191,18 +193,6 @@ sign(struct mr_call *call)
 	if (!broken && sign_as(call, domain))
 		return MR_PASS;
 	return try_later(call);
-}
-
-static bool
-goes_elsewhere(struct mr_call *call)
-{
-	struct mr_rcpt rcpt;
-	size_t i;
-
-	for (i = 0; call->host->rcpt(call, i, &rcpt) == 0; i++)
-		if (!call->host->rcpt_account(call, i).len)
-			return true;
-	return false;
 }
 
 enum mr_verdict

@@ -6,6 +6,8 @@
  */
 #include "dmarc.h"
 
+#include "comment.h"
+
 #include <idn2.h>
 #include <string.h>
 
@@ -77,25 +79,6 @@ add(struct scan *s, char c)
 		s->failed = true;
 }
 
-/* Behind a comment or a quoted string that begins at i. */
-static size_t
-pass(struct mr_str v, size_t i)
-{
-	char end = v.at[i] == '"' ? '"' : ')';
-	int depth = 0;
-
-	for (; i < v.len; i++) {
-		if (v.at[i] == '\\')
-			i++;
-		else if (end == ')' && v.at[i] == '(')
-			depth++;
-		else if (v.at[i] == end && (end == '"' ? depth++ : --depth ==
-			0))
-			return i + 1;
-	}
-	return v.len;
-}
-
 enum author
 author_domain(struct mr_str v, char out[NAME_MOST + 1])
 {
@@ -106,7 +89,7 @@ author_domain(struct mr_str v, char out[NAME_MOST + 1])
 		char c = v.at[i];
 
 		if (c == '(' || c == '"') {
-			i = pass(v, i);
+			i = comment_pass(v, i);
 			if (c == '"')
 				add(&s, 'q');	/* a local part, maybe */
 			continue;

@@ -1,6 +1,6 @@
 # plugins/dmarc
 plugin_PROGRAMS += plugins/dmarc/dmarc.so
-plugins_dmarc_dmarc_so_SOURCES = plugins/dmarc/dmarc.c plugins/dmarc/dmarc.h \
+plugins_dmarc_dmarc_so_SOURCES = plugins/dmarc/dmarc.c plugins/dmarc/dmarc.h plugins/dmarc/comment.h \
 	plugins/dmarc/record.c plugins/dmarc/walk.c plugins/dmarc/author.c \
 	plugins/dmarc/rows.c
 plugins_dmarc_dmarc_so_CFLAGS = $(PLUGIN_CFLAGS) $(IDN2_CFLAGS) \

@@ -51,22 +51,28 @@ rows_close(struct rows *r)
 	free(r);
 }
 
-/* Under the lock. A file that was removed meanwhile is made again. */
+/* Under the lock. A file that was removed meanwhile is made again; *size: what
+ * it has. */
 static int
-open_day(struct rows *r, const char *day)
+open_day(struct rows *r, const char *day, off_t *size)
 {
 	char path[4200];
 	struct stat st;
 
+	*size = 0;
 	if (r->fd >= 0 && !strcmp(r->day, day) && fstat(r->fd, &st) == 0 &&
-		st.st_nlink)
+		st.st_nlink) {
+		*size = st.st_size;
 		return r->fd;
+	}
 	if (r->fd >= 0)
 		close(r->fd);
 	snprintf(path, sizeof path, "%s/%s", r->folder, day);
 	mkdir(r->folder, 0700);
 	r->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	snprintf(r->day, sizeof r->day, "%s", day);
+	if (r->fd >= 0 && fstat(r->fd, &st) == 0)
+		*size = st.st_size;
 	return r->fd;
 }
 
@@ -74,7 +80,7 @@ int
 rows_add(struct rows *r, const char *line, size_t len, int64_t seconds)
 {
 	time_t t = (time_t)seconds;
-	struct stat st;
+	off_t size;
 	struct tm tm;
 	char day[16];
 	int fd, code = -1;
@@ -82,12 +88,11 @@ rows_add(struct rows *r, const char *line, size_t len, int64_t seconds)
 	if (!gmtime_r(&t, &tm) || !strftime(day, sizeof day, "%Y-%m-%d", &tm))
 		return -1;
 	pthread_mutex_lock(&r->lock);
-	fd = open_day(r, day);
-	if (fd >= 0 && fstat(fd, &st) == 0) {
+	fd = open_day(r, day, &size);
+	if (fd >= 0 && size + (off_t)len > DAY_MOST)
 		errno = EFBIG;
-		if (st.st_size + (off_t)len <= DAY_MOST)
-			code = write(fd, line, len) == (ssize_t)len ? 0 : -1;
-	}
+	else if (fd >= 0)
+		code = write(fd, line, len) == (ssize_t)len ? 0 : -1;
 	pthread_mutex_unlock(&r->lock);
 	return code;
 }
