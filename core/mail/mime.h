@@ -65,10 +65,12 @@ struct mime_form {
 };
 void mime_form_read(struct str section, struct arena *a,
 	struct mime_form *out);
-/* The body of a part of the message with its transfer encoding undone,
- * appended to out; its form in *form, which lives in the arena. */
-void mime_part_body(struct str message, const struct mime_part *p,
-	struct arena *a, struct mime_form *form, struct buf *out);
+/* Parses a whole message, and gives the first `most` of its parts that are no
+ * multiparts: their form, and their body with its transfer encoding undone.
+ * Both are valid during the call. */
+void mime_each_body(struct str message, uint32_t most,
+	void (*each)(void *arg, const struct mime_form *form,
+	struct str body), void *arg);
 
 /* Appends an IMAP string: quoted if it can be, else a literal; NIL for
  * s.at == NULL. */

@@ -285,18 +285,49 @@ mime_form_read(struct str section, struct arena *a, struct mime_form *out)
 		.encoding = c.encoding.at ? c.encoding : STR("")};
 }
 
-void
-mime_part_body(struct str message, const struct mime_part *p,
-	struct arena *a, struct mime_form *form, struct buf *out)
+static void
+give_body(struct str message, const struct mime_part *p,
+	void (*each)(void *arg, const struct mime_form *form,
+	struct str body), void *arg)
 {
 	enum decode_kind kind = DECODE_NONE;
+	struct mime_form form;
 	struct decode d;
+	struct arena a;
+	struct buf body;
 
+	arena_init(&a);
+	buf_init(&body, BUF_NO_CAP);
 	mime_form_read(str_sub(message, (size_t)p->header_at,
-		(size_t)(p->body_at - p->header_at)), a, form);
-	decode_find(form->encoding, &kind);
+		(size_t)(p->body_at - p->header_at)), &a, &form);
+	decode_find(form.encoding, &kind);
 	decode_init(&d, kind);
-	decode_add(&d, out, str_sub(message, (size_t)p->body_at,
+	decode_add(&d, &body, str_sub(message, (size_t)p->body_at,
 		(size_t)(p->end - p->body_at)));
-	decode_end(&d, out);
+	decode_end(&d, &body);
+	each(arg, &form, buf_str(&body));
+	buf_free(&body);
+	arena_free(&a);
+}
+
+void
+mime_each_body(struct str message, uint32_t most,
+	void (*each)(void *arg, const struct mime_form *form,
+	struct str body), void *arg)
+{
+	struct mime *m = mime_new();
+	struct mime_view v;
+	struct mime_part p;
+	struct buf cache;
+	uint32_t i;
+
+	buf_init(&cache, BUF_NO_CAP);
+	mime_feed(m, message.at, message.len);
+	mime_end(m, &cache);
+	if (mime_open(buf_str(&cache), &v))
+		for (i = 0; i < v.n_parts && i < most && mime_part(&v, i, &p);
+			i++)
+			if (!p.is_multipart)
+				give_body(message, &p, each, arg);
+	buf_free(&cache);
 }

@@ -103,38 +103,10 @@ read_text(struct probe *p, struct str text)
 }
 
 static void
-read_part(struct probe *p, struct str message, const struct mime_part *part)
+read_body(void *arg, const struct mime_form *form, struct str body)
 {
-	struct mime_form form;
-	struct arena a;
-	struct buf text;
-
-	arena_init(&a);
-	buf_init(&text, BUF_NO_CAP);
-	mime_part_body(message, part, &a, &form, &text);
-	read_text(p, buf_str(&text));
-	buf_free(&text);
-	arena_free(&a);
-}
-
-/* Not the header: that is what we found of the answer. */
-static void
-read_parts(struct probe *p, struct str message)
-{
-	struct mime *m = mime_new();
-	struct mime_view v;
-	struct mime_part part;
-	struct buf cache;
-	uint32_t i;
-
-	buf_init(&cache, BUF_NO_CAP);
-	mime_feed(m, message.at, message.len);
-	mime_end(m, &cache);
-	if (mime_open(buf_str(&cache), &v))
-		for (i = 0; i < v.n_parts && mime_part(&v, i, &part); i++)
-			if (!part.is_multipart)
-				read_part(p, message, &part);
-	buf_free(&cache);
+	(void)form;
+	read_text(arg, body);
 }
 
 /* --------------------------------------------------------------- the answer */
@@ -169,7 +141,8 @@ read_message(struct probe *p, int64_t id)
 	if (str_find_str(buf_str(&text), str_from(p->token)) < text.len) {
 		if (!p->results)
 			p->results = json_object();
-		read_parts(p, buf_str(&text));
+		/* Not its header: that is what we found of the answer. */
+		mime_each_body(buf_str(&text), UINT32_MAX, read_body, p);
 	}
 	buf_free(&text);
 }

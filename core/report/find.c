@@ -15,8 +15,6 @@
 #define VALUE_MOST 500
 
 struct finding {
-	struct str message;
-	struct mime_view view;
 	void (*each)(void *arg, json_t *report);
 	void *arg;
 	unsigned n;
@@ -124,49 +122,42 @@ take_document(struct finding *f, struct str bytes, bool was_packed)
 			"what is packed is no report"));
 }
 
-static void
-take_part(struct finding *f, const struct mime_part *p)
+/* Messages in the message have their own parts, which come too. */
+static bool
+is_message(const struct mime_form *form)
 {
-	struct buf body, plain;
-	struct mime_form form;
-	struct err e = {0};
-	struct arena a;
+	return str_iis(form->type, "message") && (str_iis(form->subtype,
+		"rfc822") || str_iis(form->subtype, "global"));
+}
 
-	arena_init(&a);
-	buf_init(&body, BUF_NO_CAP);
+static void
+take_part(void *arg, const struct mime_form *form, struct str body)
+{
+	struct finding *f = arg;
+	struct err e = {0};
+	struct buf plain;
+
+	if (is_message(form))
+		return;
+	if (str_iis(form->type, "message") &&
+		str_iis(form->subtype, "feedback-report")) {
+		take_failure(f, body);
+		return;
+	}
 	buf_init(&plain, BUF_NO_CAP);
-	mime_part_body(f->message, p, &a, &form, &body);
-	if (str_iis(form.type, "message") &&
-		str_iis(form.subtype, "feedback-report"))
-		take_failure(f, buf_str(&body));
-	else if (unpack(buf_str(&body), &plain, &e) < 0)
+	if (unpack(body, &plain, &e) < 0)
 		give_bad(f, &e);
 	else
-		take_document(f, buf_str(&plain),
-			looks_packed(buf_str(&body)));
-	buf_free(&body);
+		take_document(f, buf_str(&plain), looks_packed(body));
 	buf_free(&plain);
-	arena_free(&a);
 }
 
 unsigned
 report_find(struct str message, void (*each)(void *arg, json_t *report),
 	void *arg)
 {
-	struct finding f = {.message = message, .each = each, .arg = arg};
-	struct mime *m = mime_new();
-	struct mime_part p;
-	struct buf cache;
-	uint32_t i;
+	struct finding f = {.each = each, .arg = arg};
 
-	buf_init(&cache, BUF_NO_CAP);
-	mime_feed(m, message.at, message.len);
-	mime_end(m, &cache);
-	if (mime_open(buf_str(&cache), &f.view))
-		for (i = 0; i < f.view.n_parts && i < PARTS_LOOKED_AT &&
-			mime_part(&f.view, i, &p); i++)
-			if (!p.is_multipart && !p.is_message)
-				take_part(&f, &p);
-	buf_free(&cache);
+	mime_each_body(message, PARTS_LOOKED_AT, take_part, &f);
 	return f.n;
 }
