@@ -2,35 +2,21 @@
 # test: timeout=240
 """The plugins arc and arcseal (RFC 8617): chains that are whole, and every way
 in which one is not, told by its reason; python3-dkim on the other side."""
-import base64
 import os
 import re
-import subprocess
 import sys
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import dkim
 import tap
 from arcsign import Signer
 from house import DnsHouse
+from keyfile import make_key
 from outsider import connect
 from wire import stuff
 
 TEXT = (b"From: Ann <ann@author.test>\r\nTo: bob@example.test\r\n"
         b"Subject: a  subject\r\nDate: Wed, 25 Nov 2026 08:00:00 +0000\r\n"
         b"Message-ID: <1@author.test>\r\n\r\nHello  there \r\n\r\n\r\n")
-
-
-def make_key(path, kind="rsa", bits=2048):
-    """The public half as DNS has it."""
-    command = ["openssl", "genpkey", "-out", path, "-algorithm"] + (
-        ["RSA", "-pkeyopt", "rsa_keygen_bits:%d" % bits] if kind == "rsa"
-        else ["ED25519"])
-    subprocess.run(command, check=True, capture_output=True)
-    der = subprocess.run(["openssl", "pkey", "-in", path, "-pubout",
-                          "-outform", "DER"], check=True,
-                         capture_output=True).stdout
-    os.chmod(path, 0o644)
-    return base64.b64encode(der if kind == "rsa" else der[-32:]).decode()
 
 
 class House(DnsHouse):

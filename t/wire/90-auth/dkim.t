@@ -12,6 +12,7 @@ sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import dkim
 import tap
 from house import DnsHouse
+from keyfile import make_key
 from outsider import deliver
 
 TEXT = (b"From: Alice <alice@example.test>\r\nTo: bob@example.test\r\n"
@@ -19,22 +20,12 @@ TEXT = (b"From: Alice <alice@example.test>\r\nTo: bob@example.test\r\n"
         b"Message-ID: <1@example.test>\r\n\r\nHello  there \r\n\r\n\r\n")
 
 
-def make_key(folder, kind, bits=2048):
-    """A key file and its DNS record."""
+def make_record(folder, kind, bits=2048):
+    """A key file that is in use: its selector and its DNS record."""
     selector = "s" + kind
-    path = os.path.join(folder, selector + ".pem")
-    command = ["openssl", "genpkey", "-out", path, "-algorithm"] + (
-        ["RSA", "-pkeyopt", "rsa_keygen_bits:%d" % bits] if kind == "rsa"
-        else ["ED25519"])
-    subprocess.run(command, check=True, capture_output=True)
-    der = subprocess.run(["openssl", "pkey", "-in", path, "-pubout",
-                          "-outform", "DER"], check=True,
-                         capture_output=True).stdout
-    os.chmod(path, 0o644)
-    public = der if kind == "rsa" else der[-32:]
+    public = make_key(os.path.join(folder, selector + ".pem"), kind, bits)
     os.symlink(selector + ".pem", os.path.join(folder, kind))
-    return selector, "v=DKIM1; k=%s; p=%s" % (
-        kind, base64.b64encode(public).decode())
+    return selector, "v=DKIM1; k=%s; p=%s" % (kind, public)
 
 
 class House(DnsHouse):
@@ -44,7 +35,7 @@ class House(DnsHouse):
         folder = s.path("keys/example.test")
         os.makedirs(folder)
         for kind in ("rsa", "ed25519"):
-            selector, record = make_key(folder, kind)
+            selector, record = make_record(folder, kind)
             self.zone["%s._domainkey.example.test TXT" % selector] = [record]
         self.configure({"inbound": ["dkim"], "submission": ["dkim"]},
                        dkim={"keys": s.path("keys")})
@@ -272,7 +263,7 @@ def test_key_records(h):
     good = h.zone["srsa._domainkey.example.test TXT"][0]
     small = h.server.path("small/small.test")
     os.makedirs(small)
-    selector, record = make_key(small, "rsa", 512)
+    selector, record = make_record(small, "rsa", 512)
     with open(os.path.join(small, "srsa.pem"), "rb") as f:
         small_key = f.read()
     for name, record, with_key, want in (
