@@ -36,14 +36,31 @@ write_flags(struct fetch *f, const struct imap_row *r)
 }
 
 static void
-write_date(struct fetch *f, const struct imap_row *r)
+add_date(struct fetch *f, const char *item, int64_t ms)
 {
 	char date[32];
 
-	clock_imap_date(r->row.received_ms, date);
-	buf_adds(&f->line, "INTERNALDATE \"");
+	clock_imap_date(ms, date);
+	buf_adds(&f->line, item);
+	buf_adds(&f->line, " \"");
 	buf_adds(&f->line, date);
 	buf_addc(&f->line, '"');
+}
+
+static void
+write_date(struct fetch *f, const struct imap_row *r)
+{
+	add_date(f, "INTERNALDATE", r->row.received_ms);
+}
+
+/* RFC 8514 4.2: NIL where the store does not keep it. */
+static void
+write_saved(struct fetch *f, const struct imap_row *r)
+{
+	if (r->row.saved_ms == 0)
+		buf_adds(&f->line, "SAVEDATE NIL");
+	else
+		add_date(f, "SAVEDATE", r->row.saved_ms);
 }
 
 static void
@@ -92,6 +109,7 @@ static void (*const writers[])(struct fetch *f, const struct imap_row *r) = {
 	[FETCH_INTERNALDATE] = write_date,
 	[FETCH_SIZE] = write_size,
 	[FETCH_MODSEQ] = write_modseq,
+	[FETCH_SAVEDATE] = write_saved,
 	[FETCH_ENVELOPE] = write_envelope,
 	[FETCH_BODY] = write_body,
 	[FETCH_STRUCTURE] = write_structure,

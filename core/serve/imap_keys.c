@@ -1,6 +1,6 @@
 /*
  * imap_keys.c - the keys of SEARCH, read into a tree (RFC 9051 6.4.4, RFC
- * 5032, RFC 7162).
+ * 5032, RFC 7162, RFC 8514).
  *
  * Chains that clients write by the hundred, "OR a OR b OR c ..." and "NOT NOT
  * a", become one node; only brackets and an OR in the first place of an OR go
@@ -219,21 +219,35 @@ read_size(struct reader *r, const struct key_word *w)
 	return key;
 }
 
-/* INTERNALDATE, in the zone in which it is shown. */
+/* A day in the zone in which dates of the store are shown. */
 static struct search_key *
-read_received(struct reader *r, const struct key_word *w)
+read_day(struct reader *r, int64_t side, struct search_key *key)
 {
-	struct search_key *key = new_key(r, SEARCH_RECEIVED, MR_ROW_MESSAGE);
 	int64_t day;
 
 	if (key == NULL || !imap_blank(r->in) || !imap_day(r->in, &day))
 		return NULL;
-	key->low = w->what == BELOW ? INT64_MIN : clock_day_start(day);
-	if (w->what == BELOW)
+	key->low = side == BELOW ? INT64_MIN : clock_day_start(day);
+	if (side == BELOW)
 		key->high = clock_day_start(day) - 1;
-	else if (w->what == EXACTLY)
+	else if (side == EXACTLY)
 		key->high = clock_day_start(day + 1) - 1;
 	return key;
+}
+
+/* INTERNALDATE */
+static struct search_key *
+read_received(struct reader *r, const struct key_word *w)
+{
+	return read_day(r, w->what, new_key(r, SEARCH_RECEIVED,
+		MR_ROW_MESSAGE));
+}
+
+/* RFC 8514 4.3 */
+static struct search_key *
+read_saved(struct reader *r, const struct key_word *w)
+{
+	return read_day(r, w->what, new_key(r, SEARCH_SAVED, MR_ROW_SAVED));
 }
 
 /* The Date field, in its own zone: days. */
@@ -404,6 +418,10 @@ static const struct key_word key_words[] = {
 	{"ON", read_received, EXACTLY, false},
 	{"OR", read_or, 0, false},
 	{"RECENT", read_recent, 0, false},
+	{"SAVEDATESUPPORTED", read_all, 0, false},
+	{"SAVEDBEFORE", read_saved, BELOW, false},
+	{"SAVEDON", read_saved, EXACTLY, false},
+	{"SAVEDSINCE", read_saved, ABOVE, false},
 	{"SEEN", read_flag, MR_FLAG_SEEN, false},
 	{"SENTBEFORE", read_sent, BELOW, false},
 	{"SENTON", read_sent, EXACTLY, false},

@@ -283,6 +283,8 @@ match_leaf(struct search_match *m, const struct search_key *key)
 		return is_between(key, (int64_t)row->length);
 	case SEARCH_RECEIVED:
 		return is_between(key, row->received_ms);
+	case SEARCH_SAVED:
+		return is_between(key, row->saved_ms);
 	case SEARCH_MODSEQ:
 		return is_between(key, (int64_t)row->modseq);
 	case SEARCH_SENT:

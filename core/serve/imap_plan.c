@@ -1,7 +1,7 @@
 /*
  * imap_plan.c - the items of FETCH as a client writes them, made into a plan
- * (RFC 3501 6.4.5, RFC 9051 6.4.5, RFC 7162, RFC 3516). Nothing is read from
- * the store here.
+ * (RFC 3501 6.4.5, RFC 9051 6.4.5, RFC 7162, RFC 3516, RFC 8514). Nothing is
+ * read from the store here.
  */
 #include "serve/imap_fetch.h"
 
@@ -256,6 +256,7 @@ static const struct {
 	{"INTERNALDATE", FETCH_INTERNALDATE, MR_ROW_MESSAGE},
 	{"RFC822.SIZE", FETCH_SIZE, MR_ROW_MESSAGE},
 	{"MODSEQ", FETCH_MODSEQ, 0},
+	{"SAVEDATE", FETCH_SAVEDATE, MR_ROW_SAVED},
 	/* The message is read if the cache is of an old form. */
 	{"ENVELOPE", FETCH_ENVELOPE, MR_ROW_CACHE | MR_ROW_MESSAGE},
 	{"BODY", FETCH_BODY, MR_ROW_CACHE | MR_ROW_MESSAGE},

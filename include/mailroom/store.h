@@ -153,10 +153,13 @@ struct mr_row {
 	int64_t message_id;	/* for body_open */
 	uint64_t length;
 	struct mr_str cache;
+	int64_t saved_ms;	/* when it came into this mailbox: by
+				   delivery, APPEND, COPY or MOVE */
 };
 #define MR_ROW_KEYWORDS 0x01u
 #define MR_ROW_MESSAGE 0x02u	/* received_ms, message_id, length */
 #define MR_ROW_CACHE 0x04u
+#define MR_ROW_SAVED 0x08u
 
 enum mr_flag_op { MR_FLAGS_SET = 1, MR_FLAGS_ADD, MR_FLAGS_REMOVE };
 

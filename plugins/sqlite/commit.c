@@ -286,10 +286,11 @@ place_in_mailbox(struct sq_tx *tx, const struct mr_commit *c,
 	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "INSERT INTO entry (mailbox, uid,"
 			" flags, modseq, message, length, received_ms,"
-			" keywords) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-			"iiiiiiis", p->out_mailbox_id, (int64_t)p->out_uid,
+			" keywords, saved_ms)"
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			"iiiiiiisi", p->out_mailbox_id, (int64_t)p->out_uid,
 			(int64_t)p->flags, modseq, message,
-			(int64_t)c->length, p->received_ms, words);
+			(int64_t)c->length, p->received_ms, words, tx->now_ms);
 	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "INSERT INTO ledger (at_ms, trace,"
 			" event, origin, sender, rcpt, mailbox, uid, life)"

@@ -138,7 +138,7 @@ struct scan {
 #define SCAN_WHERE " WHERE e.mailbox = ? AND e.uid BETWEEN ? AND ?" \
 	" AND e.modseq > ? ORDER BY e.uid"
 #define SCAN_ROW "SELECT e.uid, e.flags, e.modseq, e.keywords," \
-	" e.received_ms, e.message, e.length"
+	" e.received_ms, e.message, e.length, e.saved_ms"
 
 static void
 take_row(sqlite3_stmt *st, uint32_t want, struct mr_row *row)
@@ -157,9 +157,11 @@ take_row(sqlite3_stmt *st, uint32_t want, struct mr_row *row)
 		row->message_id = sqlite3_column_int64(st, 5);
 		row->length = (uint64_t)sqlite3_column_int64(st, 6);
 	}
+	if (want & MR_ROW_SAVED)
+		row->saved_ms = sqlite3_column_int64(st, 7);
 	if (want & MR_ROW_CACHE) {
-		row->cache.at = sqlite3_column_blob(st, 7);
-		row->cache.len = (size_t)sqlite3_column_bytes(st, 7);
+		row->cache.at = sqlite3_column_blob(st, 8);
+		row->cache.len = (size_t)sqlite3_column_bytes(st, 8);
 	}
 }
 

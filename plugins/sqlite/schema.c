@@ -96,6 +96,10 @@ static const char *const step[] = {
 	" WITHOUT ROWID;"
 	"INSERT INTO secret VALUES ('scram', randomblob(32));"
 	"ALTER TABLE account ADD COLUMN scram_salt BLOB;",
+	/* When a message came into its mailbox. Of those that are there already
+	 * it is not known: counted from now, nothing of them expires early. */
+	"ALTER TABLE entry ADD COLUMN saved_ms INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE entry SET saved_ms = strftime('%s', 'now') * 1000;",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 
