@@ -91,16 +91,29 @@ struct select {
 	struct imap_list known;	/* n 0: none was given */
 };
 
+/* A set that is written out: no search of the mailbox can stand behind "$"
+ * before it is selected (RFC 7162 section 7, known-uids). */
+static bool
+take_known(struct imap_in *in, struct mr_range **set, size_t *n)
+{
+	bool saved;
+
+	if (!imap_set(in, set, n, &saved))
+		return false;
+	if (saved)
+		in->wrong = "No result of a search can stand here";
+	return !saved;
+}
+
 /* "(1:5 3,6:9)": numbers and their UIDs, which we need not look at. */
 static bool
 take_match(struct imap_in *in)
 {
 	struct mr_range *set;
-	bool saved;
 	size_t n;
 
-	return imap_char(in, '(') && imap_set(in, &set, &n, &saved) &&
-		imap_blank(in) && imap_set(in, &set, &n, &saved) &&
+	return imap_char(in, '(') && take_known(in, &set, &n) &&
+		imap_blank(in) && take_known(in, &set, &n) &&
 		imap_char(in, ')');
 }
 
@@ -108,16 +121,14 @@ take_match(struct imap_in *in)
 static bool
 take_resync(struct imap_in *in, struct select *sel)
 {
-	bool saved;
-
 	sel->resync = true;
 	if (!imap_blank(in) || !imap_char(in, '(') ||
 		!imap_number(in, &sel->uidvalidity) || !imap_blank(in) ||
 		!imap_number64(in, &sel->since))
 		return false;
 	if (imap_is_char(in, ' ') && (!imap_blank(in) ||
-		(!imap_is_char(in, '(') && !imap_set(in, &sel->known.at,
-		&sel->known.n, &saved))))
+		(!imap_is_char(in, '(') && !take_known(in, &sel->known.at,
+		&sel->known.n))))
 		return false;
 	sel->known.n = imap_ranges_join(sel->known.at, sel->known.n);
 	if (imap_is_char(in, ' ') && !imap_blank(in))

@@ -173,7 +173,8 @@ def test_qresync(s):
         tap.eq(len(come_back(b"%d %d 1:6 (1:3 1:3)" % (validity, before))), 2)
         tap.eq(come_back(b"%d %d" % (validity + 1, before)), [])
         tap.eq(come_back(b"%d %d" % (validity, modseq(c, b"qr"))), [])
-        for bad in (b"1", b"1 x", b"1 1 0", b"1 1 1:2 3", b"1 1 (1)"):
+        for bad in (b"1", b"1 x", b"1 1 0", b"1 1 1:2 3", b"1 1 (1)",
+                    b"1 1 $", b"1 1 1:2 ($ 1)", b"1 1 1:2 (1 $)"):
             c.refused(b"SELECT qr (QRESYNC (%s))" % bad, b"BAD")
 
 
