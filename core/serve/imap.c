@@ -72,6 +72,8 @@ static const struct verb verbs[] = {
 	{"UNSUBSCRIBE", LOGGED_IN, 0, imap_unsubscribe},
 	{"SELECT", LOGGED_IN, QUIET, imap_select},
 	{"EXAMINE", LOGGED_IN, QUIET, imap_examine},
+	{"GETMETADATA", LOGGED_IN, 0, imap_getmetadata},
+	{"SETMETADATA", LOGGED_IN, 0, imap_setmetadata},
 	{"APPEND", LOGGED_IN, 0, imap_append},
 	{"IDLE", LOGGED_IN, NO_ARGS | QUIET, imap_idle},
 	{"CHECK", IMAP_SELECTED, NO_ARGS, verb_noop},

@@ -114,6 +114,9 @@ struct imap_answer imap_delete(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_rename(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_subscribe(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_unsubscribe(struct imap *k, struct imap_in *in, bool);
+/* imap_metadata.c */
+struct imap_answer imap_getmetadata(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_setmetadata(struct imap *k, struct imap_in *in, bool);
 /* imap_select.c */
 struct imap_answer imap_select(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_examine(struct imap *k, struct imap_in *in, bool);

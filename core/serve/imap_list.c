@@ -1,6 +1,6 @@
 /*
  * imap_list.c - LIST and LSUB (RFC 9051 section 6.3.9, RFC 5258, RFC 5819,
- * RFC 6154; RFC 3501 section 6.3.9).
+ * RFC 6154, RFC 9590; RFC 3501 section 6.3.9).
  *
  * The store's mailboxes and subscriptions are gathered into entries first,
  * with names in between that only exist as parents; then each entry is held
@@ -8,17 +8,20 @@
  */
 #include "base/map.h"
 #include "serve/imap.h"
+#include "serve/imap_metadata.h"
 
 #define PATTERNS_MOST 16
 
 enum list_option {
 	LIST_SUBSCRIBED = 1, LIST_SPECIAL = 2, LIST_REMOTE = 4,
 	LIST_RECURSIVE = 8, LIST_CHILDREN = 16, LIST_STATUS = 32,
+	LIST_METADATA = 64,
 };
 
 struct request {
 	unsigned select, give;	/* enum list_option */
 	unsigned status;	/* items of STATUS */
+	struct imap_entries *metadata;	/* what METADATA asks for */
 	bool extended;
 	const char *pattern[PATTERNS_MOST];
 	size_t n;
@@ -72,7 +75,9 @@ static const struct {
 }, give_options[] = {
 	{"SUBSCRIBED", LIST_SUBSCRIBED}, {"SPECIAL-USE", LIST_SPECIAL},
 	{"CHILDREN", LIST_CHILDREN}, {"STATUS", LIST_STATUS},
+	{"METADATA", LIST_METADATA},
 };
+#define N_GIVE (sizeof give_options / sizeof *give_options)
 
 static bool
 take_select(struct imap_in *in, struct request *r)
@@ -104,15 +109,21 @@ take_give_option(struct imap_in *in, struct request *r)
 
 	if (!imap_atom(in, &word))
 		return false;
-	for (j = 0; j < 4 && !str_iis(word, give_options[j].name); j++)
+	for (j = 0; j < N_GIVE && !str_iis(word, give_options[j].name); j++)
 		;
-	if (j == 4) {
+	if (j == N_GIVE) {
 		in->wrong = "That option is not known";
 		return false;
 	}
 	r->give |= give_options[j].bit;
-	return give_options[j].bit != LIST_STATUS || (imap_blank(in) &&
-		imap_status_items(in, &r->status));
+	if (give_options[j].bit == LIST_STATUS)
+		return imap_blank(in) && imap_status_items(in, &r->status);
+	if (give_options[j].bit == LIST_METADATA) {
+		r->metadata = arena_alloc(in->arena, sizeof *r->metadata);
+		return imap_blank(in) &&
+			imap_metadata_entries(in, r->metadata);
+	}
+	return true;
 }
 
 /* " RETURN (SUBSCRIBED STATUS (MESSAGES))" */
@@ -327,6 +338,10 @@ show_entries(struct listing *l, struct mr_error *me)
 		if (r->give & LIST_STATUS && e->m.id)
 			code = imap_status_line(l->k, &e->m, e->name,
 				r->status, me);
+		if (r->give & LIST_METADATA && e->m.id && code == MR_STORE_OK
+			&& imap_has_metadata(l->k))
+			code = imap_metadata_line(l->k, e->m.id, e->name,
+				r->metadata, me);
 	}
 	return code;
 }

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "plug/auth.h"
 #include "serve/imap.h"
+#include "serve/imap_metadata.h"
 
 #define ANSWER_MOST 12288	/* a line of a SASL exchange */
 
@@ -53,6 +54,7 @@ static const struct {
 	{"ESEARCH SEARCHRES WITHIN CONDSTORE QRESYNC BINARY UTF8=ACCEPT",
 		INSIDE, NULL},
 	{"SAVEDATE", INSIDE, NULL},
+	{"METADATA LIST-METADATA", INSIDE, imap_has_metadata},
 };
 
 /* "AUTH=PLAIN AUTH=LOGIN" */

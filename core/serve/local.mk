@@ -8,6 +8,7 @@ libcore_a_SOURCES += \
 	core/serve/imap_list.c \
 	core/serve/imap_login.c \
 	core/serve/imap_mailbox.c \
+	core/serve/imap_metadata.c core/serve/imap_metadata.h \
 	core/serve/imap_name.c \
 	core/serve/imap_parse.c core/serve/imap_parse.h \
 	core/serve/imap_read.c \

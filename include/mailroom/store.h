@@ -325,6 +325,11 @@ struct mr_mailing_list {
 	const char *owner;
 };
 
+struct mr_metadata {
+	const char *name;
+	struct mr_str value;	/* at NULL: none */
+};
+
 struct mr_app_password {
 	uint32_t size;
 	const char *account, *name;
@@ -539,6 +544,18 @@ struct mr_store {
 	int (*state_list)(void *self, const char *space, const char *prefix,
 		int64_t now_ms, int (*each)(void *arg, const char *key,
 		struct mr_str value), void *arg, struct mr_error *err);
+
+	/* Annotations of a mailbox; 0: of the whole store. A name begins with
+	 * "/private/", and belongs to this account alone, or "/shared/". get
+	 * shows both, in order. set takes all entries or none; OVER_QUOTA when
+	 * the mailbox would have more than `most` of either. They go with the
+	 * mailbox. */
+	int (*metadata_get)(void *self, const char *account, int64_t mailbox,
+		int (*each)(void *arg, const char *name, struct mr_str value),
+		void *arg, struct mr_error *err);
+	int (*metadata_set)(void *self, const char *account, int64_t mailbox,
+		const struct mr_metadata *entry, size_t n, uint32_t most,
+		struct mr_error *err);
 };
 
 #ifdef __cplusplus

@@ -327,6 +327,9 @@ run_account_remove(struct sq_tx *tx, void *arg, struct mr_error *err)
 		code = sq_run(tx->db, err, "DELETE FROM credential"
 			" WHERE account = ?", "i", id);
 	if (code == MR_STORE_OK)
+		code = sq_run(tx->db, err, "DELETE FROM metadata"
+			" WHERE account = ?", "i", id);
+	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "DELETE FROM account WHERE id = ?",
 			"i", id);
 	return code;

@@ -100,6 +100,10 @@ static const char *const step[] = {
 	 * it is not known: counted from now, nothing of them expires early. */
 	"ALTER TABLE entry ADD COLUMN saved_ms INTEGER NOT NULL DEFAULT 0;"
 	"UPDATE entry SET saved_ms = strftime('%s', 'now') * 1000;",
+	/* metadata.c; mailbox 0: of the store, account 0: shared. */
+	"CREATE TABLE metadata (mailbox INTEGER NOT NULL,"
+	" account INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,"
+	" PRIMARY KEY (mailbox, account, name)) WITHOUT ROWID;",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

@@ -296,6 +296,13 @@ int sq_state_set(void *self, const char *space, const char *key,
 int sq_state_add(void *self, const char *space, const char *key, int64_t by,
 	int64_t now_ms, int64_t expires_ms, int64_t *sum,
 	struct mr_error *err);
+/* metadata.c */
+int sq_metadata_get(void *self, const char *account, int64_t mailbox,
+	int (*each)(void *arg, const char *name, struct mr_str value),
+	void *arg, struct mr_error *err);
+int sq_metadata_set(void *self, const char *account, int64_t mailbox,
+	const struct mr_metadata *entry, size_t n, uint32_t most,
+	struct mr_error *err);
 /* ledger.c */
 int sq_ledger(void *self, const struct mr_ledger_query *q,
 	int (*each)(void *arg, const struct mr_ledger_row *row), void *arg,

@@ -249,6 +249,8 @@ static const struct mr_store store = {
 	.app_password_remove = sq_app_password_remove,
 	.app_password_list = sq_app_password_list,
 	.state_list = sq_state_list,
+	.metadata_get = sq_metadata_get,
+	.metadata_set = sq_metadata_set,
 };
 
 MR_PLUGIN = {
