@@ -1,6 +1,7 @@
 /*
  * imap_fetch.c - FETCH and UID FETCH (RFC 9051 6.4.5; CHANGEDSINCE and
- * VANISHED of RFC 7162): the command, and the walk over its messages.
+ * VANISHED of RFC 7162, PARTIAL of RFC 9394): the command, and the walk over
+ * its messages.
  *
  * Messages that somebody else removed keep their numbers here until EXPUNGE
  * may be said; a FETCH of such a number answers the others and ends with NO
@@ -21,7 +22,23 @@ struct request {
 	bool uid;
 };
 
-/* "CHANGEDSINCE n" or "VANISHED". */
+/* "PARTIAL 1:500" */
+static bool
+read_window(struct fetch_plan *p, struct imap_in *in)
+{
+	struct str word;
+
+	if (!imap_blank(in) || !imap_atom(in, &word))
+		return false;
+	if (p->partial || !imap_window_read(&p->window, word)) {
+		in->wrong = "PARTIAL wants one range";
+		return false;
+	}
+	p->partial = true;
+	return true;
+}
+
+/* "CHANGEDSINCE n", "VANISHED" or "PARTIAL n:n". */
 static bool
 read_modifier(struct fetch_plan *p, struct imap_in *in)
 {
@@ -29,6 +46,8 @@ read_modifier(struct fetch_plan *p, struct imap_in *in)
 
 	if (!imap_atom(in, &word))
 		return false;
+	if (str_iis(word, "PARTIAL"))
+		return read_window(p, in);
 	if (str_iis(word, "VANISHED") && !p->vanished) {
 		p->vanished = true;
 		return true;
@@ -76,6 +95,13 @@ read_request(struct request *r, struct imap *k, struct imap_in *in)
 		in->wrong = "VANISHED needs UID, CHANGEDSINCE and QRESYNC";
 		return false;
 	}
+	if (r->plan.partial && !r->uid) {
+		in->wrong = "PARTIAL is for UID FETCH";
+		return false;
+	}
+	if (r->plan.partial)
+		r->range = imap_ranges_place(k->box, r->range, &r->n,
+			&r->plan.window, in->arena);
 	r->n_set = imap_ranges_join(r->set, r->n_set);
 	return true;
 }

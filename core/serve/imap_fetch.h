@@ -49,6 +49,8 @@ struct fetch_plan {
 	bool needs_body;
 	uint64_t since;		/* CHANGEDSINCE; 0: none */
 	bool vanished;		/* RFC 7162 3.2.6 */
+	bool partial;		/* RFC 9394 3.3: only those in the window */
+	struct imap_window window;
 };
 
 /* Reads "FLAGS", "(UID BODY[])", "FULL" ... with_uid: UID is answered in any

@@ -1,6 +1,5 @@
 /*
- * imap_search.c - SEARCH and UID SEARCH (RFC 9051 6.4.4; results as RFC 4731
- * where asked for, MODSEQ as RFC 7162, results kept for "$" as RFC 5182).
+ * imap_search.c - SEARCH and UID SEARCH (RFC 9051 6.4.4, MODSEQ as RFC 7162).
  *
  * Where cheap keys stand beside dear ones, a first walk over the rows alone
  * leaves only those messages whose caches and bodies are worth a look. Sets
@@ -9,68 +8,14 @@
 #include "serve/imap_search.h"
 
 #include "base/log.h"
-#include "serve/imap_out.h"
+#include "serve/imap_result.h"
 #include "serve/imap_rows.h"
-
-enum { RETURN_MIN = 1, RETURN_MAX = 2, RETURN_ALL = 4, RETURN_COUNT = 8,
-	RETURN_SAVE = 16 };
 
 struct search {
 	struct search_tree tree;
-	unsigned result;	/* RETURN_* bits; 0: the old form */
-	bool saves;		/* for "$" */
-	bool uid;
-	struct imap_list found;	/* UIDs or numbers */
-	struct imap_list saved;	/* UIDs */
-	uint64_t modseq;	/* highest of what was found */
-	uint64_t first_modseq, last_modseq;
+	struct search_return result;
+	struct search_found found;
 };
-
-/* ------------------------------------------------------------- arguments */
-
-static const struct {
-	const char *name;
-	unsigned bit;
-} options[] = {
-	{"MIN", RETURN_MIN}, {"MAX", RETURN_MAX}, {"ALL", RETURN_ALL},
-	{"COUNT", RETURN_COUNT}, {"SAVE", RETURN_SAVE},
-};
-
-static bool
-read_option(struct search *s, struct imap_in *in, struct str word)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof options / sizeof *options; i++)
-		if (str_iis(word, options[i].name)) {
-			s->result |= options[i].bit;
-			return true;
-		}
-	in->wrong = "unknown result option";
-	return false;
-}
-
-/* "RETURN (MIN MAX) " */
-static bool
-read_options(struct search *s, struct imap_in *in)
-{
-	struct str word, *option;
-	size_t n, i;
-
-	if (!str_istarts(in->rest, "RETURN "))
-		return true;
-	if (!imap_atom(in, &word) || !imap_blank(in) ||
-	    !imap_words(in, false, &option, &n) || !imap_blank(in))
-		return false;
-	for (i = 0; i < n; i++)
-		if (!read_option(s, in, option[i]))
-			return false;
-	if (n == 0)
-		s->result = RETURN_ALL;
-	s->saves = s->result & RETURN_SAVE;
-	s->result &= ~(unsigned)RETURN_SAVE;
-	return true;
-}
 
 /* --------------------------------------------------------------- the walk */
 
@@ -94,14 +39,7 @@ note_found(void *arg, const struct imap_row *r, struct search_match *m)
 	struct search *s = arg;
 
 	(void)m;
-	imap_list_add(&s->found, s->uid ? r->row.uid : r->seq);
-	if (s->saves)
-		imap_list_add(&s->saved, r->row.uid);
-	if (s->found.count == 1)
-		s->first_modseq = r->row.modseq;
-	s->last_modseq = r->row.modseq;
-	if (r->row.modseq > s->modseq)
-		s->modseq = r->row.modseq;
+	search_found_add(&s->found, r->seq, r->row.uid, r->row.modseq);
 }
 
 /* Candidates: UIDs whose rows alone do not speak against them. */
@@ -225,62 +163,22 @@ search_bad(const struct search_tree *t, struct imap *k,
 static void
 add_old_form(const struct search *s, struct buf *out)
 {
+	const struct imap_list *l = &s->found.shown;
 	size_t i;
 	uint32_t n;
 
 	buf_adds(out, "* SEARCH");
-	for (i = 0; i < s->found.n; i++)
-		for (n = s->found.at[i].first; ; n++) {
+	for (i = 0; i < l->n; i++)
+		for (n = l->at[i].first; ; n++) {
 			buf_addc(out, ' ');
 			imap_number_out(out, n);
-			if (n == s->found.at[i].last)
+			if (n == l->at[i].last)
 				break;
 		}
-	if (s->tree.has_modseq && s->found.n > 0)
-		buf_addf(out, " (MODSEQ %llu)",
-			(unsigned long long)s->modseq);
-}
-
-/* RFC 7162 3.1.10: of the messages that are named, where only those are. */
-static uint64_t
-result_modseq(const struct search *s)
-{
-	switch (s->result) {
-	case RETURN_MIN:
-		return s->first_modseq;
-	case RETURN_MAX:
-		return s->last_modseq;
-	case RETURN_MIN | RETURN_MAX:
-		return s->first_modseq > s->last_modseq ? s->first_modseq :
-			s->last_modseq;
-	default:
-		return s->modseq;
-	}
-}
-
-static void
-add_extended(const struct search *s, struct str tag, struct buf *out)
-{
-	const struct imap_list *l = &s->found;
-
-	buf_adds(out, "* ESEARCH (TAG ");
-	mime_imap_string(out, tag);
-	buf_adds(out, s->uid ? ") UID" : ")");
-	if (s->result & RETURN_COUNT)
-		buf_addf(out, " COUNT %u", l->count);
-	if (l->n == 0)
-		return;
-	if (s->result & RETURN_MIN)
-		buf_addf(out, " MIN %u", l->at[0].first);
-	if (s->result & RETURN_MAX)
-		buf_addf(out, " MAX %u", l->at[l->n - 1].last);
-	if (s->result & RETURN_ALL) {
-		buf_adds(out, " ALL ");
-		imap_ranges_out(out, l->at, l->n);
-	}
-	if (s->tree.has_modseq)
-		buf_addf(out, " MODSEQ %llu",
-			(unsigned long long)result_modseq(s));
+	if (s->tree.has_modseq && l->n > 0)
+		buf_addf(out, " (MODSEQ %llu)", (unsigned long long)
+			search_found_modseq(&s->found));
+	buf_adds(out, "\r\n");
 }
 
 static void
@@ -288,70 +186,50 @@ answer(const struct search *s, struct imap *k, struct str tag)
 {
 	struct buf out;
 
-	if (s->saves && s->result == 0)
-		return;		/* RFC 5182 2.1: SAVE alone says nothing */
 	buf_init(&out, BUF_NO_CAP);
-	if (s->result)
-		add_extended(s, tag, &out);
+	if (s->result.extended)
+		search_return_write(&s->result, &s->found, tag, &out);
 	else
 		add_old_form(s, &out);
-	buf_adds(&out, "\r\n");
 	stream_write_str(&k->session->stream, buf_str(&out));
 	buf_free(&out);
 }
 
-/* RFC 5182 2.4: MIN and MAX without ALL or COUNT save but those messages. */
-static void
-narrow_saved(struct search *s)
-{
-	struct imap_list ends = {0};
-	const struct imap_list *all = &s->saved;
-
-	if (s->result == 0 || s->result & (RETURN_ALL | RETURN_COUNT) ||
-	    all->n == 0)
-		return;
-	if (s->result & RETURN_MIN)
-		imap_list_add(&ends, all->at[0].first);
-	if (s->result & RETURN_MAX && (ends.n == 0 || all->count > 1))
-		imap_list_add(&ends, all->at[all->n - 1].last);
-	imap_list_free(&s->saved);
-	s->saved = ends;
-}
-
-/* RFC 5182 2.1: what ends with NO leaves "$" empty, with BAD as it was. */
 static struct imap_answer
-save(struct search *s, struct imap *k, struct imap_answer said)
+run(struct search *s, struct imap *k, struct str tag)
 {
-	if (s->saves && said.status != IMAP_BAD) {
-		imap_list_free(&k->box->saved);
-		if (said.status == IMAP_OK) {
-			narrow_saved(s);
-			k->box->saved = s->saved;
-			s->saved = (struct imap_list){0};
-		}
-	}
-	imap_list_free(&s->saved);
-	return said;
+	struct search_walk w = {.k = k, .tree = &s->tree,
+		.found = note_found, .arg = s};
+	struct mr_error me = {{0}};
+	int code = search_walk(&w, &me);
+
+	if (code != MR_STORE_OK)
+		return imap_store_failed(k, code, &me);
+	answer(s, k, tag);
+	return search_done(&w, "SEARCH done");
 }
 
 struct imap_answer
 imap_search(struct imap *k, struct imap_in *in, bool uid)
 {
-	struct search s = {.uid = uid};
-	struct search_walk w = {.k = k, .tree = &s.tree, .found = note_found,
-		.arg = &s};
-	struct mr_error me = {{0}};
-	int code;
+	struct search s = {.found.uid = uid};
+	struct imap_answer said;
 
-	if (!read_options(&s, in) || !search_tree_read(&s.tree, k, in))
-		return save(&s, k, search_bad(&s.tree, k, in));
+	if (!search_return_read(&s.result, in) ||
+	    !search_tree_read(&s.tree, k, in)) {
+		said = search_bad(&s.tree, k, in);
+		if (said.status == IMAP_NO)
+			search_return_save(&s.result, &s.found, k->box, true);
+		return said;
+	}
 	if (s.tree.has_modseq)
 		k->enabled |= IMAP_CONDSTORE;
-	code = search_walk(&w, &me);
-	if (code == MR_STORE_OK)
-		answer(&s, k, imap_command_of(in)->tag);
-	imap_list_free(&s.found);
-	return save(&s, k, code == MR_STORE_OK ?
-		search_done(&w, "SEARCH done") :
-		imap_store_failed(k, code, &me));
+	search_found_init(&s.found);
+	s.found.keeps_uids = s.result.asked & RETURN_SAVE;
+	s.found.keeps_modseqs = s.tree.has_modseq;
+	said = run(&s, k, imap_command_of(in)->tag);
+	search_return_save(&s.result, &s.found, k->box,
+		said.status != IMAP_OK);
+	search_found_free(&s.found);
+	return said;
 }

@@ -40,8 +40,10 @@ libcore_a_SOURCES += \
 	core/serve/imap_items.c \
 	core/serve/imap_keys.c \
 	core/serve/imap_match.c \
+	core/serve/imap_order.c core/serve/imap_order.h \
 	core/serve/imap_out.c core/serve/imap_out.h \
 	core/serve/imap_plan.c \
+	core/serve/imap_result.c core/serve/imap_result.h \
 	core/serve/imap_rows.c core/serve/imap_rows.h \
 	core/serve/imap_search.c core/serve/imap_sort.c core/serve/imap_thread.c \
 	core/serve/imap_subject.c core/serve/imap_subject.h core/serve/imap_search.h \

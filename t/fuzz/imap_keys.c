@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "serve/imap_fetch.h"
+#include "serve/imap_result.h"
 #include "serve/imap_search.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -70,6 +71,28 @@ try_items(struct str keys, struct arena *a)
 	assert(plan.n > 0 && plan.item[0].kind == FETCH_UID);
 }
 
+/* A window never names more than there is. */
+static void
+try_options(struct str keys, struct arena *a)
+{
+	struct imap_in in = {keys, a, NULL};
+	struct search_return result = {0};
+	struct mr_range at;
+	uint32_t count;
+
+	if (!search_return_read(&result, &in)) {
+		assert(in.wrong);
+		return;
+	}
+	if (!(result.asked & RETURN_PARTIAL))
+		return;
+	for (count = 0; count < 9; count++) {
+		at = imap_window_place(&result.window, count);
+		assert(at.first > at.last || (at.first >= 1 &&
+			at.last <= count));
+	}
+}
+
 /* An order of evaluation must not change what is found. */
 static void
 try_keys(struct str keys, struct str message, struct imap *k, struct arena *a)
@@ -112,6 +135,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	arena_init(&a);
 	try_items(keys, &a);
+	try_options(keys, &a);
 	try_keys(keys, message, &k, &a);
 	arena_free(&a);
 	return 0;
