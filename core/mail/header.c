@@ -92,6 +92,27 @@ header_find(struct str section, const char *name, struct header_field *out)
 }
 
 struct str
+header_next_id(struct str *in)
+{
+	struct str id;
+	size_t i;
+
+	for (;;) {
+		*in = str_sub(*in, str_find(*in, '<'), in->len);
+		if (in->len == 0)
+			return str_of(NULL, 0);
+		*in = str_sub(*in, 1, in->len);
+		for (i = 0; i < in->len && !strchr("<> \t\r\n", in->at[i]); i++)
+			;
+		if (i == 0 || i == in->len || in->at[i] != '>')
+			continue;
+		id = str_sub(*in, 0, i);
+		*in = str_sub(*in, i + 1, in->len);
+		return id;
+	}
+}
+
+struct str
 header_unfold(struct arena *a, struct str value)
 {
 	char *at = arena_alloc(a, value.len + 1);

@@ -28,6 +28,9 @@ bool header_next(struct str *in, struct header_field *out);
 /* First field of that name in a header section. */
 bool header_find(struct str section, const char *name,
 	struct header_field *out);
+/* The next "<a@b>" of *in, without the brackets (Message-ID, References);
+ * at NULL: there is none. */
+struct str header_next_id(struct str *in);
 /* Unfolded and trimmed, in the arena. */
 struct str header_unfold(struct arena *a, struct str value);
 /* Unfolded, RFC 2047 words decoded to UTF-8 (iconv; bytes that do not

@@ -50,6 +50,7 @@ struct mime {
 	uint32_t n_parts, room;
 	uint64_t *body_lines;		/* line ends before the body, by part */
 	struct buf text;
+	uint64_t thread;
 	struct arena scratch;
 };
 
@@ -198,6 +199,8 @@ header_done(struct mime *m, uint64_t body_at, uint64_t lines)
 		kind = MIME_LEAF;
 		mime_content_opaque(&c);
 	}
+	if (top(m)->part == 0)
+		m->thread = mime_thread(section);
 	if (is_entity_of_message(m, top(m)->part))
 		mime_text_envelope(&m->text, e, section, &m->scratch);
 	e->at.is_message = kind == MIME_MESSAGE;
@@ -380,12 +383,16 @@ mime_feed(struct mime *m, const void *bytes, size_t len)
 void
 mime_end(struct mime *m, struct buf *out)
 {
+	struct mime_result r;
+
 	if (m->line_len > 0)
 		line_done(m, 0);
 	while (m->in_header)
 		header_done(m, m->at, m->lines);
 	while (m->depth > 0)
 		part_close(m, m->at, m->lines);
-	mime_cache_write(out, m->part, m->n_parts, &m->text, m->at);
+	r = (struct mime_result){.part = m->part, .n_parts = m->n_parts,
+		.text = &m->text, .length = m->at, .thread = m->thread};
+	mime_cache_write(out, &r);
 	mime_free(m);
 }

@@ -48,6 +48,8 @@ struct mime_view {
 	uint32_t n_parts;
 	uint64_t length;	/* RFC822.SIZE */
 	struct str parts;	/* packed */
+	bool is_old;		/* without what follows */
+	uint64_t thread;	/* RFC 8474; 0: it has no ids */
 };
 /* false: not a cache, or of another version: parse the message again. */
 bool mime_open(struct str cache, struct mime_view *out);

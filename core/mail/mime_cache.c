@@ -5,6 +5,7 @@
  *	length			8	of the message
  *	n_parts			4
  *	envelope, body, bodystructure	3 x 4	their lengths
+ *	thread			8	not in version 1
  *	the three texts
  *	parts			n_parts records:
  *		header_at body_at end	3 x 4, or 3 x 8
@@ -14,15 +15,17 @@
  *
  * Numbers are big endian. A change of the form or of what the parser makes
  * of a message raises CACHE_VERSION: older caches are then not opened and the
- * message is parsed again. The string comes back from a disk, so mime_open
+ * message is parsed again, but for version 1, which lacks only what few ask
+ * for. The string comes back from a disk, so mime_open
  * checks all of it; afterwards the links of the parts lead forwards only and
  * no walk along them can go in circles. Pure; any thread.
  */
 #include "mail/mime_parts.h"
 
 #define MAGIC "MRp"
-#define CACHE_VERSION 1
-#define HEAD_SIZE 29
+#define CACHE_VERSION 2
+#define HEAD_SIZE 29		/* of version 1 */
+#define MORE_SIZE 8
 #define FLAG_MULTIPART 1
 #define FLAG_MESSAGE 2
 
@@ -69,29 +72,30 @@ put_part(struct buf *out, const struct mime_part *p, bool wide)
 }
 
 void
-mime_cache_write(struct buf *out, const struct mime_entity *e,
-	uint32_t n_parts, const struct buf *text, uint64_t length)
+mime_cache_write(struct buf *out, const struct mime_result *r)
 {
-	bool wide = length > UINT32_MAX;
+	const struct mime_entity *e = r->part;
+	bool wide = r->length > UINT32_MAX;
 	struct buf body, structure;
 	uint32_t i;
 
 	buf_init(&body, BUF_NO_CAP);
 	buf_init(&structure, BUF_NO_CAP);
-	mime_text_structure(&body, e, text, false);
-	mime_text_structure(&structure, e, text, true);
+	mime_text_structure(&body, e, r->text, false);
+	mime_text_structure(&structure, e, r->text, true);
 	buf_adds(out, MAGIC);
 	put(out, CACHE_VERSION, 1);
 	put(out, wide, 1);
-	put(out, length, 8);
-	put(out, n_parts, 4);
+	put(out, r->length, 8);
+	put(out, r->n_parts, 4);
 	put(out, e[0].envelope.len, 4);
 	put(out, body.len, 4);
 	put(out, structure.len, 4);
-	buf_add(out, text->at + e[0].envelope.at, e[0].envelope.len);
+	put(out, r->thread, 8);
+	buf_add(out, r->text->at + e[0].envelope.at, e[0].envelope.len);
 	buf_addstr(out, buf_str(&body));
 	buf_addstr(out, buf_str(&structure));
-	for (i = 0; i < n_parts; i++)
+	for (i = 0; i < r->n_parts; i++)
 		put_part(out, &e[i].at, wide);
 	buf_free(&body);
 	buf_free(&structure);
@@ -153,24 +157,40 @@ cut(struct str *in, uint64_t len, struct str *out)
 	return true;
 }
 
+/* What came with version 2. */
+static bool
+take_more(struct str *in, uint64_t version, struct mime_view *out)
+{
+	out->is_old = version == 1;
+	out->thread = 0;
+	if (out->is_old)
+		return true;
+	if (in->len < MORE_SIZE)
+		return false;
+	out->thread = take(in, 8);
+	return true;
+}
+
 bool
 mime_open(struct str cache, struct mime_view *out)
 {
-	uint64_t wide, envelope, body, structure, n;
+	uint64_t version, wide, envelope, body, structure, n;
 	struct str in = cache;
 	uint32_t i;
 
 	if (in.len < HEAD_SIZE || !str_starts(in, MAGIC))
 		return false;
 	in = str_sub(in, 3, in.len);
-	if (take(&in, 1) != CACHE_VERSION || (wide = take(&in, 1)) > 1)
+	version = take(&in, 1);
+	if (version == 0 || version > CACHE_VERSION ||
+	    (wide = take(&in, 1)) > 1)
 		return false;
 	out->length = take(&in, 8);
 	n = take(&in, 4);
 	envelope = take(&in, 4);
 	body = take(&in, 4);
 	structure = take(&in, 4);
-	if (n == 0 || n > MIME_PARTS_MAX ||
+	if (!take_more(&in, version, out) || n == 0 || n > MIME_PARTS_MAX ||
 	    !cut(&in, envelope, &out->envelope) ||
 	    !cut(&in, body, &out->body) ||
 	    !cut(&in, structure, &out->bodystructure) ||

@@ -54,8 +54,19 @@ void mime_text_envelope(struct buf *text, struct mime_entity *e,
 void mime_text_structure(struct buf *out, const struct mime_entity *e,
 	const struct buf *text, bool extended);
 
+/* What the parse of a message came to. */
+struct mime_result {
+	const struct mime_entity *part;
+	uint32_t n_parts;
+	const struct buf *text;
+	uint64_t length;
+	uint64_t thread;
+};
+
+/* The thread that a header section names; 0: it has no ids. */
+uint64_t mime_thread(struct str section);
+
 /* Packs everything. */
-void mime_cache_write(struct buf *out, const struct mime_entity *e,
-	uint32_t n_parts, const struct buf *text, uint64_t length);
+void mime_cache_write(struct buf *out, const struct mime_result *r);
 
 #endif

@@ -108,6 +108,8 @@ uint32_t imap_special_find(struct str word);
 bool imap_status_items(struct imap_in *in, unsigned *items);
 int imap_status_line(struct imap *k, const struct mr_mailbox *m,
 	const char *name, unsigned items, struct mr_error *me);
+/* "(F1f)", RFC 8474; in the command arena. */
+const char *imap_mailbox_object(struct imap *k, int64_t id);
 struct imap_answer imap_status(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_create(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_delete(struct imap *k, struct imap_in *in, bool);

@@ -111,6 +111,18 @@ imap_body_view(struct imap_body *b)
 	return b->has_view ? &b->view : NULL;
 }
 
+const struct mime_view *
+imap_body_whole_view(struct imap_body *b)
+{
+	const struct mime_view *v = imap_body_view(b);
+
+	if (v != NULL && v->is_old) {
+		b->has_view = parse_again(b);
+		v = b->has_view ? &b->view : NULL;
+	}
+	return v;
+}
+
 struct str
 imap_body_range(struct imap_body *b, uint64_t at, uint64_t end,
 	struct arena *a)

@@ -46,6 +46,8 @@ void imap_body_free(struct imap_body *b);
 bool imap_body_open(struct imap_body *b);
 /* NULL: it failed (only a cache of old form needs the body). */
 const struct mime_view *imap_body_view(struct imap_body *b);
+/* The same, with what older caches do not hold. */
+const struct mime_view *imap_body_whole_view(struct imap_body *b);
 /* Bytes from `at` on, at least one, none at or behind `end`; valid until the
  * next call. Empty: the end, or it failed. */
 struct str imap_body_peek(struct imap_body *b, uint64_t at, uint64_t end);

@@ -19,7 +19,8 @@
 #include "serve/imap_rows.h"
 
 enum fetch_kind { FETCH_UID, FETCH_FLAGS, FETCH_INTERNALDATE, FETCH_SIZE,
-	FETCH_MODSEQ, FETCH_SAVEDATE, FETCH_ENVELOPE, FETCH_BODY, FETCH_STRUCTURE,
+	FETCH_MODSEQ, FETCH_SAVEDATE, FETCH_EMAILID, FETCH_THREADID,
+	FETCH_ENVELOPE, FETCH_BODY, FETCH_STRUCTURE,
 	FETCH_SECTION, FETCH_BINARY, FETCH_BINARY_SIZE };
 
 enum section_text { SECTION_ALL, SECTION_HEADER, SECTION_FIELDS,
@@ -47,6 +48,7 @@ struct fetch_plan {
 	uint32_t want;		/* MR_ROW_* */
 	bool sets_seen;
 	bool needs_body;
+	bool needs_whole;	/* more than the oldest caches hold */
 	uint64_t since;		/* CHANGEDSINCE; 0: none */
 	bool vanished;		/* RFC 7162 3.2.6 */
 	bool partial;		/* RFC 9394 3.3: only those in the window */

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "serve/imap_object.h"
 
 #define LINE_FULL 32768
 
@@ -78,7 +79,29 @@ write_modseq(struct fetch *f, const struct imap_row *r)
 	buf_addc(&f->line, ')');
 }
 
-/* The view is there: fetch_write_row has seen to it. */
+/* RFC 8474 5.1: copies are one message to the store. */
+static void
+write_email_id(struct fetch *f, const struct imap_row *r)
+{
+	buf_adds(&f->line, "EMAILID ");
+	imap_object_out(&f->line, IMAP_OBJECT_EMAIL,
+		(uint64_t)r->row.message_id);
+}
+
+/* RFC 8474 5.2. The view is there: fetch_write_row has seen to it. */
+static void
+write_thread_id(struct fetch *f, const struct imap_row *r)
+{
+	uint64_t thread = imap_body_view(&f->body)->thread;
+
+	(void)r;
+	buf_adds(&f->line, "THREADID ");
+	if (thread == 0)
+		buf_adds(&f->line, "NIL");
+	else
+		imap_object_out(&f->line, IMAP_OBJECT_THREAD, thread);
+}
+
 static void
 write_envelope(struct fetch *f, const struct imap_row *r)
 {
@@ -110,6 +133,8 @@ static void (*const writers[])(struct fetch *f, const struct imap_row *r) = {
 	[FETCH_SIZE] = write_size,
 	[FETCH_MODSEQ] = write_modseq,
 	[FETCH_SAVEDATE] = write_saved,
+	[FETCH_EMAILID] = write_email_id,
+	[FETCH_THREADID] = write_thread_id,
 	[FETCH_ENVELOPE] = write_envelope,
 	[FETCH_BODY] = write_body,
 	[FETCH_STRUCTURE] = write_structure,
@@ -156,6 +181,8 @@ static bool
 is_ready(struct fetch *f)
 {
 	if (f->plan->want & MR_ROW_CACHE && !imap_body_view(&f->body))
+		return false;
+	if (f->plan->needs_whole && !imap_body_whole_view(&f->body))
 		return false;
 	return !f->plan->needs_body || imap_body_open(&f->body);
 }

@@ -1,6 +1,6 @@
 /*
  * imap_keys.c - the keys of SEARCH, read into a tree (RFC 9051 6.4.4, RFC
- * 5032, RFC 7162, RFC 8514).
+ * 5032, RFC 7162, RFC 8514, RFC 8474).
  *
  * Chains that clients write by the hundred, "OR a OR b OR c ..." and "NOT NOT
  * a", become one node; only brackets and an OR in the first place of an OR go
@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "mail/charset.h"
+#include "serve/imap_object.h"
 #include "serve/imap_text.h"
 
 #define DEPTH_MOST 64
@@ -54,7 +55,7 @@ new_key(struct reader *r, enum search_kind kind, uint32_t want)
 	key->high = INT64_MAX;
 	key->cost = kind >= SEARCH_BODY && kind <= SEARCH_TEXT ? COST_BODY :
 		kind == SEARCH_HEADER ? COST_HEADER :
-		kind == SEARCH_SENT || kind == SEARCH_ENVELOPE ?
+		kind >= SEARCH_SENT && kind <= SEARCH_THREADID ?
 		COST_ENVELOPE : COST_ROW;
 	r->tree->want |= want;
 	return key;
@@ -306,6 +307,22 @@ read_modseq(struct reader *r, const struct key_word *w)
 	return key;
 }
 
+/* RFC 8474 section 6. An id that we never gave finds nothing. */
+static struct search_key *
+read_object(struct reader *r, const struct key_word *w)
+{
+	struct search_key *key = new_key(r, (enum search_kind)w->what,
+		w->what == SEARCH_EMAILID ? MR_ROW_MESSAGE :
+		MR_ROW_CACHE | MR_ROW_MESSAGE);
+	struct str id;
+
+	if (key == NULL || !imap_blank(r->in) || !imap_astring(r->in, &id))
+		return NULL;
+	key->id = imap_object_in(id, w->what == SEARCH_EMAILID ?
+		IMAP_OBJECT_EMAIL : IMAP_OBJECT_THREAD);
+	return key;
+}
+
 static struct search_key *
 read_envelope(struct reader *r, const struct key_word *w)
 {
@@ -405,6 +422,7 @@ static const struct key_word key_words[] = {
 	{"CC", read_envelope, ENVELOPE_CC, false},
 	{"DELETED", read_flag, MR_FLAG_DELETED, false},
 	{"DRAFT", read_flag, MR_FLAG_DRAFT, false},
+	{"EMAILID", read_object, SEARCH_EMAILID, false},
 	{"FLAGGED", read_flag, MR_FLAG_FLAGGED, false},
 	{"FROM", read_envelope, ENVELOPE_FROM, false},
 	{"HEADER", read_header, 0, false},
@@ -430,6 +448,7 @@ static const struct key_word key_words[] = {
 	{"SMALLER", read_size, BELOW, false},
 	{"SUBJECT", read_envelope, ENVELOPE_SUBJECT, false},
 	{"TEXT", read_content, SEARCH_TEXT, false},
+	{"THREADID", read_object, SEARCH_THREADID, false},
 	{"TO", read_envelope, ENVELOPE_TO, false},
 	{"UID", read_uid, 0, false},
 	{"UNANSWERED", read_flag, MR_FLAG_ANSWERED, true},

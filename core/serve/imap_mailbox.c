@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "serve/imap.h"
+#include "serve/imap_object.h"
 
 #define LEVELS_MOST 16
 #define NAME_MOST 255		/* bytes of a name that is made here */
@@ -15,6 +16,7 @@ enum status_item {
 	STATUS_MESSAGES = 1, STATUS_RECENT = 2, STATUS_UIDNEXT = 4,
 	STATUS_UIDVALIDITY = 8, STATUS_UNSEEN = 16, STATUS_DELETED = 32,
 	STATUS_SIZE = 64, STATUS_HIGHESTMODSEQ = 128, STATUS_APPENDLIMIT = 256,
+	STATUS_MAILBOXID = 512,
 };
 
 static const struct {
@@ -26,6 +28,7 @@ static const struct {
 	{"UNSEEN", STATUS_UNSEEN}, {"DELETED", STATUS_DELETED},
 	{"SIZE", STATUS_SIZE}, {"HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ},
 	{"APPENDLIMIT", STATUS_APPENDLIMIT},
+	{"MAILBOXID", STATUS_MAILBOXID},
 };
 
 static unsigned
@@ -122,12 +125,43 @@ status_value(struct imap *k, const struct mr_mailbox *m, unsigned item,
 	return MR_STORE_OK;
 }
 
+const char *
+imap_mailbox_object(struct imap *k, int64_t id)
+{
+	const char *text;
+	struct buf b;
+
+	buf_init(&b, BUF_NO_CAP);
+	imap_object_out(&b, IMAP_OBJECT_MAILBOX, (uint64_t)id);
+	text = arena_cstr(&k->session->command, buf_str(&b));
+	buf_free(&b);
+	return text;
+}
+
+/* " MESSAGES 17" */
+static int
+add_item(struct imap *k, const struct mr_mailbox *m, size_t i, struct buf *out,
+	struct mr_error *me)
+{
+	uint64_t value = 0;
+	int code = MR_STORE_OK;
+
+	buf_addf(out, "%s%s ", out->at[out->len - 1] == '(' ? "" : " ",
+		status_items[i].name);
+	if (status_items[i].bit == STATUS_MAILBOXID) {
+		imap_object_out(out, IMAP_OBJECT_MAILBOX, (uint64_t)m->id);
+		return code;
+	}
+	code = status_value(k, m, status_items[i].bit, &value, me);
+	buf_addf(out, "%" PRIu64, value);
+	return code;
+}
+
 int
 imap_status_line(struct imap *k, const struct mr_mailbox *m, const char *name,
 	unsigned items, struct mr_error *me)
 {
 	int code = MR_STORE_OK;
-	uint64_t value;
 	struct buf b;
 	size_t i;
 
@@ -135,15 +169,10 @@ imap_status_line(struct imap *k, const struct mr_mailbox *m, const char *name,
 	buf_adds(&b, "* STATUS ");
 	imap_name_out(k, &b, name);
 	buf_adds(&b, " (");
-	for (i = 0; i < sizeof status_items / sizeof *status_items; i++) {
-		if (!(items & status_items[i].bit))
-			continue;
-		code = status_value(k, m, status_items[i].bit, &value, me);
-		if (code != MR_STORE_OK)
-			break;
-		buf_addf(&b, "%s%s %" PRIu64, b.at[b.len - 1] == '(' ? "" :
-			" ", status_items[i].name, value);
-	}
+	for (i = 0; i < sizeof status_items / sizeof *status_items &&
+		code == MR_STORE_OK; i++)
+		if (items & status_items[i].bit)
+			code = add_item(k, m, i, &b, me);
 	buf_adds(&b, ")\r\n");
 	if (code == MR_STORE_OK)
 		stream_write_str(&k->session->stream, buf_str(&b));
@@ -235,6 +264,21 @@ take_use(struct imap_in *in, uint32_t *special)
 	return true;
 }
 
+/* The id is said at once (RFC 8474 4.1). */
+static struct imap_answer
+created(struct imap *k, const char *name)
+{
+	const struct store *s = &k->house->store;
+	struct mr_error me = {{0}};
+	struct mr_mailbox m;
+	int code = s->op->mailbox_find(s->self, k->account, name, &m, &me);
+
+	if (code != MR_STORE_OK)
+		return imap_store_failed(k, code, &me);
+	return IMAP_ANSWER(IMAP_OK, arena_printf(&k->session->command,
+		"MAILBOXID %s", imap_mailbox_object(k, m.id)), "Done");
+}
+
 struct imap_answer
 imap_create(struct imap *k, struct imap_in *in, bool uid)
 {
@@ -243,6 +287,7 @@ imap_create(struct imap *k, struct imap_in *in, bool uid)
 	const char *name;
 	struct str word;
 	uint32_t special;
+	int code;
 
 	(void)uid;
 	if (!imap_astring(in, &word) || !take_use(in, &special))
@@ -253,8 +298,8 @@ imap_create(struct imap *k, struct imap_in *in, bool uid)
 	name = new_name(k, word);
 	if (!name)
 		return not_a_name();
-	return outcome(k, s->op->mailbox_create(s->self, k->account, name,
-		special, &me), &me);
+	code = s->op->mailbox_create(s->self, k->account, name, special, &me);
+	return code == MR_STORE_OK ? created(k, name) : outcome(k, code, &me);
 }
 
 /* Whether the name is of the mailbox that is selected here. */

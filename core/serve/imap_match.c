@@ -100,6 +100,15 @@ was_sent(struct search_match *m, const struct search_key *key)
 		-((DAY_MS - 1 - ms) / DAY_MS));
 }
 
+static bool
+is_in_thread(struct search_match *m, const struct search_key *key)
+{
+	const struct mime_view *v = key->id == 0 ? NULL :
+		imap_body_whole_view(&m->body);
+
+	return v != NULL && v->thread == key->id;
+}
+
 /* ----------------------------------------------------- what headers tell */
 
 static struct str
@@ -287,10 +296,14 @@ match_leaf(struct search_match *m, const struct search_key *key)
 		return is_between(key, row->saved_ms);
 	case SEARCH_MODSEQ:
 		return is_between(key, (int64_t)row->modseq);
+	case SEARCH_EMAILID:
+		return (uint64_t)row->message_id == key->id;
 	case SEARCH_SENT:
 		return was_sent(m, key);
 	case SEARCH_ENVELOPE:
 		return envelope_has(m, key);
+	case SEARCH_THREADID:
+		return is_in_thread(m, key);
 	case SEARCH_HEADER:
 		return header_has(m, key);
 	case SEARCH_BODY:

@@ -1,7 +1,7 @@
 /*
  * imap_plan.c - the items of FETCH as a client writes them, made into a plan
- * (RFC 3501 6.4.5, RFC 9051 6.4.5, RFC 7162, RFC 3516, RFC 8514). Nothing is
- * read from the store here.
+ * (RFC 3501 6.4.5, RFC 9051 6.4.5, RFC 7162, RFC 3516, RFC 8514, RFC 8474).
+ * Nothing is read from the store here.
  */
 #include "serve/imap_fetch.h"
 
@@ -257,7 +257,9 @@ static const struct {
 	{"RFC822.SIZE", FETCH_SIZE, MR_ROW_MESSAGE},
 	{"MODSEQ", FETCH_MODSEQ, 0},
 	{"SAVEDATE", FETCH_SAVEDATE, MR_ROW_SAVED},
+	{"EMAILID", FETCH_EMAILID, MR_ROW_MESSAGE},
 	/* The message is read if the cache is of an old form. */
+	{"THREADID", FETCH_THREADID, MR_ROW_CACHE | MR_ROW_MESSAGE},
 	{"ENVELOPE", FETCH_ENVELOPE, MR_ROW_CACHE | MR_ROW_MESSAGE},
 	{"BODY", FETCH_BODY, MR_ROW_CACHE | MR_ROW_MESSAGE},
 	{"BODYSTRUCTURE", FETCH_STRUCTURE, MR_ROW_CACHE | MR_ROW_MESSAGE},
@@ -271,6 +273,7 @@ fetch_plan_add(struct fetch_plan *p, struct arena *a, enum fetch_kind kind)
 	if (p->has & 1u << kind)
 		return;
 	p->has |= 1u << kind;
+	p->needs_whole |= kind == FETCH_THREADID;
 	add_item(p, a)->kind = kind;
 	for (i = 0; i < sizeof simple / sizeof *simple; i++)
 		if (simple[i].kind == kind)

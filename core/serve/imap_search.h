@@ -20,7 +20,8 @@
 /* In order of what they cost: rows, the cached envelope, the header, all. */
 enum search_kind { SEARCH_ALL, SEARCH_FLAG, SEARCH_KEYWORD, SEARCH_UIDS,
 	SEARCH_SIZE, SEARCH_RECEIVED, SEARCH_SAVED, SEARCH_MODSEQ,
-	SEARCH_SENT, SEARCH_ENVELOPE,
+	SEARCH_EMAILID,
+	SEARCH_SENT, SEARCH_ENVELOPE, SEARCH_THREADID,
 	SEARCH_HEADER,
 	SEARCH_BODY, SEARCH_TEXT,
 	SEARCH_AND, SEARCH_OR };
@@ -31,6 +32,7 @@ struct search_key {
 	enum search_cost cost;
 	bool negated;
 	uint32_t flag;
+	uint64_t id;			/* of an object; 0: none of ours */
 	int64_t low, high;		/* of numbers, both included */
 	const struct mr_range *range;	/* of UIDs, sorted */
 	size_t n;

@@ -78,6 +78,9 @@ describe(struct imap *k)
 		"* OK [UIDNEXT %" PRIu32 "] Next UID\r\n"
 		"* OK [HIGHESTMODSEQ %" PRIu64 "] Highest\r\n",
 		b->uidvalidity, b->uidnext, b->modseq);
+	/* RFC 8474 4.2 */
+	stream_printf(to, "* OK [MAILBOXID %s] Its name may change\r\n",
+		imap_mailbox_object(k, b->id));
 }
 
 /* ------------------------------------------------------------- arguments */

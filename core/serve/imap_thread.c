@@ -142,28 +142,6 @@ hang(struct threads *t, uint32_t node, uint32_t parent)
 		t->node[parent].n_children++;
 }
 
-/* "<a@b>": the next id; at NULL: there is none. */
-static struct str
-next_id(struct str *in)
-{
-	size_t i;
-
-	for (;;) {
-		*in = str_sub(*in, str_find(*in, '<'), in->len);
-		if (!in->len)
-			return str_of(NULL, 0);
-		*in = str_sub(*in, 1, in->len);
-		for (i = 0; i < in->len && !strchr("<> \t\r\n", in->at[i]); i++)
-			;
-		if (i > 0 && i < in->len && in->at[i] == '>') {
-			struct str id = str_sub(*in, 0, i);
-
-			*in = str_sub(*in, i + 1, in->len);
-			return id;
-		}
-	}
-}
-
 /* Step 1 A: each below the one before, where neither hangs anywhere yet. The
  * last one; 0: there is none. */
 static uint32_t
@@ -172,7 +150,7 @@ link_references(struct threads *t, struct str references, unsigned most)
 	uint32_t before = 0, node;
 	struct str id;
 
-	while (most-- && (id = next_id(&references)).at) {
+	while (most-- && (id = header_next_id(&references)).at) {
 		node = find_node(t, id);
 		if (before && !t->node[node].parent &&
 		    !would_loop(t, before, node))
@@ -204,7 +182,7 @@ own_node(struct threads *t, struct str header)
 	uint32_t node;
 
 	if (header_find(header, "Message-ID", &f))
-		id = next_id(&f.value);
+		id = header_next_id(&f.value);
 	node = id.at ? find_node(t, id) : new_node(t);
 	/* Two of one id: the second is a message of its own. */
 	return t->node[node].number ? new_node(t) : node;

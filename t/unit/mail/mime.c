@@ -171,6 +171,70 @@ test_other_version(void **state)
 	buf_free(&cache);
 }
 
+/* Version 1 had no more than the head in front of its texts. */
+static void
+test_old_version(void **state)
+{
+	struct mime_view v, old;
+	struct buf cache, copy;
+
+	(void)state;
+	buf_init(&cache, BUF_NO_CAP);
+	buf_init(&copy, BUF_NO_CAP);
+	cache_of(STR("Message-ID: <a@b>\r\n\r\nx"), &cache);
+	assert_true(mime_open(buf_str(&cache), &v));
+	assert_true(!v.is_old && v.thread != 0);
+	buf_add(&copy, cache.at, 29);
+	copy.at[3] = 1;
+	buf_addstr(&copy, v.envelope);
+	buf_addstr(&copy, v.body);
+	buf_addstr(&copy, v.bodystructure);
+	buf_addstr(&copy, v.parts);
+	assert_true(mime_open(buf_str(&copy), &old));
+	assert_true(old.is_old && old.thread == 0);
+	assert_true(str_eq(old.envelope, v.envelope));
+	assert_true(str_eq(old.parts, v.parts));
+	buf_free(&cache);
+	buf_free(&copy);
+}
+
+static uint64_t
+thread_of(const char *header)
+{
+	struct mime_view v;
+	struct buf cache;
+	uint64_t thread;
+
+	buf_init(&cache, BUF_NO_CAP);
+	cache_of(str_from(header), &cache);
+	assert_true(mime_open(buf_str(&cache), &v));
+	thread = v.thread;
+	buf_free(&cache);
+	return thread;
+}
+
+static void
+test_threads(void **state)
+{
+	static const char *const of_a[] = {
+		"Message-ID: <a@x>\r\n\r\n",
+		"message-id:\r\n <a@x>\r\n\r\n",
+		"In-Reply-To: your mail <a@x>\r\nMessage-ID: <b@x>\r\n\r\n",
+		"References: <a@x>\r\n <c@x>\r\nIn-Reply-To: <c@x>\r\n\r\n",
+		"References: none\r\nIn-Reply-To: <a@x>\r\n\r\n",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 1; i < COUNT(of_a); i++)
+		assert_true(thread_of(of_a[i]) == thread_of(of_a[0]));
+	assert_true(thread_of("Message-ID: <A@x>\r\n\r\n") !=
+		thread_of(of_a[0]));
+	assert_true(thread_of("Subject: x\r\n\r\n"
+		"Message-ID: <a@x>\r\n") == 0);
+	assert_true(thread_of("Message-ID: <a b>\r\n\r\n") == 0);
+}
+
 static const struct {
 	struct str in;
 	const char *out;
@@ -224,6 +288,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_sections),
 	cmocka_unit_test(test_broken_caches),
 	cmocka_unit_test(test_other_version),
+	cmocka_unit_test(test_old_version),
+	cmocka_unit_test(test_threads),
 	cmocka_unit_test(test_strings),
 	cmocka_unit_test(test_give_up),
 };

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """What IMAP tells of messages and mailboxes beyond flags and dates: SAVEDATE
-(RFC 8514)."""
+(RFC 8514), OBJECTID (RFC 8474)."""
 import re
 import sqlite3
 import sys
@@ -118,6 +118,100 @@ def test_saved_search(s):
             tap.eq(found(c, keys), want, keys)
         c.refused(b"SEARCH SAVEDON", b"BAD")
         c.refused(b"SEARCH SAVEDON x", b"BAD")
+
+
+# ------------------------------------------------------------ OBJECTID
+
+def mail(own, more=b""):
+    return b"Message-ID: <%s@x>\r\n%sSubject: m\r\n\r\nx\r\n" % (own, more)
+
+
+def ids(c, item, messages=b"1:*"):
+    """What FETCH says of each message: the id, None for NIL."""
+    return [None if m.group(1) == b"NIL" else m.group(1)[1:-1]
+            for m in (re.search(item + rb" (NIL|\([^)]*\))", line)
+                      for line in c.ok(b"FETCH %s %s" % (messages, item))
+                      if b" FETCH " in line)]
+
+
+def mailbox_id(c, name):
+    line = c.ok(b"STATUS %s (MESSAGES MAILBOXID)" % name)[0]
+    return re.search(rb"MAILBOXID \(([A-Za-z0-9_-]{1,255})\)", line).group(1)
+
+
+def test_mailbox_id(s):
+    """MAILBOXID: told by CREATE, SELECT, STATUS, LIST; kept by RENAME"""
+    with fresh(s, b"a") as c:
+        tap.contains(c.ok(b"CAPABILITY")[0].split(), b"OBJECTID")
+        c.imap(b"x", b"DELETE moved")
+        c.ok(b"DELETE a")
+        c.ok(b"CREATE a/")
+        here = re.search(rb"\[MAILBOXID \((\w+)\)\]", c.rest).group(1)
+        tap.eq(mailbox_id(c, b"a"), here)
+        tap.ok(mailbox_id(c, b"INBOX") != here, "each has its own")
+        for verb in (b"SELECT a", b"EXAMINE a"):
+            tap.contains(b"\n".join(c.ok(verb)),
+                         b"* OK [MAILBOXID (%s)]" % here)
+        c.ok(b"RENAME a moved")
+        tap.eq(mailbox_id(c, b"moved"), here)
+        tap.contains(b"\n".join(c.ok(b'LIST "" moved RETURN (STATUS '
+                                     b"(MAILBOXID))")),
+                     b"* STATUS moved (MAILBOXID (%s))" % here)
+        c.ok(b"CREATE a")
+        tap.ok(mailbox_id(c, b"a") != here, "a new one is another")
+
+
+def test_email_id(s):
+    """EMAILID: copies have the same, other messages another"""
+    with fresh(s, b"a", b"b") as c:
+        for _ in range(2):
+            c.append(b"a", mail(b"1"))
+        c.ok(b"SELECT a")
+        first, second = ids(c, b"EMAILID")
+        tap.ok(first != second, "two messages are two")
+        c.ok(b"COPY 1 a")
+        tap.eq(ids(c, b"EMAILID", b"3"), [first])
+        for keys, want in ((b"EMAILID " + first, [1, 3]),
+                           (b"NOT EMAILID " + first, [2]),
+                           (b"EMAILID Mzz", []), (b"EMAILID F1", []),
+                           (b"EMAILID " + b"M" + 40 * b"1", [])):
+            tap.eq(found(c, keys), want, keys)
+        c.ok(b"MOVE 2 b")
+        c.ok(b"SELECT b")
+        tap.eq(ids(c, b"EMAILID"), [second])
+        c.refused(b"SEARCH EMAILID", b"BAD")
+
+
+def test_thread_id(s):
+    """THREADID: the first that a message refers to, or itself"""
+    with fresh(s, b"a") as c:
+        for message in (mail(b"r1", b"References: <root@x> <q@x>\r\n"),
+                        mail(b"root"), mail(b"other"), MESSAGE,
+                        mail(b"r2", b"In-Reply-To: <root@x>\r\n")):
+            c.append(b"a", message)
+        c.ok(b"SELECT a")
+        of = ids(c, b"THREADID")
+        tap.eq([of[0] == of[1], of[1] == of[4], of[2] != of[1], of[3]],
+               [True, True, True, None])
+        for keys, want in ((b"THREADID " + of[0], [1, 2, 5]),
+                           (b"NOT THREADID " + of[0], [3, 4]),
+                           (b"THREADID " + of[2] + b" 3:4", [3]),
+                           (b"THREADID T0", []), (b"THREADID x", [])):
+            tap.eq(found(c, keys), want, keys)
+
+
+def test_old_cache(s):
+    """messages whose cache is of an older form have a thread too"""
+    with fresh(s, b"a") as c:
+        c.append(b"a", mail(b"aged"))
+        c.ok(b"SELECT a")
+        want = ids(c, b"THREADID")
+        change(s, "UPDATE cache SET bytes = CAST(substr(bytes, 1, 3) ||"
+               " x'01' || substr(bytes, 5, 25) || substr(bytes, 38) AS BLOB)"
+               " WHERE message = (SELECT max(message) FROM entry)")
+        tap.eq(ids(c, b"THREADID"), want)
+        tap.contains(c.ok(b"FETCH 1 ENVELOPE")[0], b"<aged@x>")
+        tap.eq(found(c, b"THREADID " + want[0]), [1])
 
 
 with Server() as server:
