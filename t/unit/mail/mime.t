@@ -23,6 +23,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 sys.path.insert(0, os.path.join(ROOT, "t", "lib"))
+import imaptext  # noqa: E402
 import tap  # noqa: E402
 
 DUMP = os.environ.get("MIMEDUMP", os.path.join(HERE, "mimedump"))
@@ -48,33 +49,8 @@ def dump(messages, cut=0):
 
 def imap_parse(text):
     """One value: list, bytes, int or None."""
-    data = text.encode("latin-1")
-    token = re.compile(rb'\(|\)| |NIL|\d+|"((?:[^"\\\r\n\0\x80-\xff]|\\["\\])*)"'
-                       rb'|\{(\d+)\}\r\n')
-    stack, at = [[]], 0
-    while at < len(data):
-        m = token.match(data, at)
-        if not m:
-            raise AssertionError("IMAP text at %d: %r" % (at, data[at:at + 60]))
-        at, word = m.end(), m.group(0)
-        if word == b"(":
-            stack.append([])
-        elif word == b")":
-            done = stack.pop()
-            stack[-1].append(done)
-        elif word == b"NIL":
-            stack[-1].append(None)
-        elif word.isdigit():
-            stack[-1].append(int(word))
-        elif m.group(1) is not None:
-            stack[-1].append(re.sub(rb"\\(.)", rb"\1", m.group(1)))
-        elif m.group(2) is not None:
-            n = int(m.group(2))
-            tap.ok(b"\0" not in data[at:at + n], "NUL in a literal")
-            stack[-1].append(data[at:at + n])
-            at += n
-    tap.eq((len(stack), len(stack[0])), (1, 1), "one value")
-    return stack[0][0]
+    tap.ok("\0" not in text, "NUL in a literal")
+    return imaptext.parse(text.encode("latin-1"))
 
 
 def flatten(root, extended):
