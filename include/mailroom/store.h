@@ -337,6 +337,34 @@ struct mr_app_password {
 	int64_t created_ms, used_ms;	/* used_ms 0: never; to the hour */
 };
 
+/* ------------------------------------------- mail of another store */
+
+/* A message that was somewhere before. key names it there, in at most 100
+ * bytes, and is remembered with the mailbox: what comes under it again is
+ * passed over, though it may have been removed here meanwhile. */
+struct mr_import_item {
+	struct mr_str key;
+	const struct mr_piece *piece;
+	size_t n_piece;
+	uint64_t length;
+	uint8_t sha256[32];
+	struct mr_str cache;
+	uint32_t flags;
+	const char *keywords;	/* blank between, or NULL */
+	int64_t received_ms;
+	uint32_t uid;		/* that it had there; 0: none */
+	uint32_t out_uid;	/* out; 0: it was passed over */
+};
+
+struct mr_import {
+	uint32_t size;
+	int64_t mailbox;
+	uint32_t uidvalidity;	/* under which the UIDs were given */
+	uint32_t uidnext;	/* 0, or what it is at least afterwards */
+	struct mr_import_item *item;
+	size_t n;
+};
+
 /* Callbacks of the walks below return 0 to go on. What they are given is
  * valid during the call. They must not call the store. */
 
@@ -556,6 +584,21 @@ struct mr_store {
 	int (*metadata_set)(void *self, const char *account, int64_t mailbox,
 		const struct mr_metadata *entry, size_t n, uint32_t most,
 		struct mr_error *err);
+
+	/* Before mail is imported: the mailbox, made with its parents where it
+	 * is missing. One that never had a message takes this UIDVALIDITY,
+	 * unless that is 0. out as of mailbox_get. */
+	int (*import_begin)(void *self, const char *account, const char *name,
+		uint32_t uidvalidity, struct mr_mailbox *out,
+		struct mr_error *err);
+	/* One transaction. A message keeps its UID where the mailbox has the
+	 * UIDVALIDITY it was given under, and no UID so high yet; else it gets
+	 * the next one. Quotas are not asked. */
+	int (*import)(void *self, const struct mr_import *m,
+		struct mr_error *err);
+	/* there[i] = 1 for keys that import would pass over, else 0. */
+	int (*imported)(void *self, int64_t mailbox, const struct mr_str *key,
+		size_t n, uint8_t *there, struct mr_error *err);
 };
 
 #ifdef __cplusplus

@@ -51,7 +51,7 @@ find_same(struct sq *s, const struct mr_commit *c, int64_t *message,
 }
 
 int
-sq_commit_spool(struct sq *s, const struct mr_commit *c,
+sq_commit_write(struct sq *s, const struct mr_commit *c,
 	struct sq_spooled *out, struct mr_error *err)
 {
 	uint64_t sum = 0;
@@ -72,6 +72,20 @@ sq_commit_spool(struct sq *s, const struct mr_commit *c,
 	if (code != MR_STORE_MISSING)
 		return code;
 	return sq_segment_append(s->segments, c, out, err);
+}
+
+int
+sq_commit_spool(struct sq *s, const struct mr_commit *c,
+	struct sq_spooled *out, struct mr_error *err)
+{
+	int code = sq_commit_write(s, c, out, err);
+
+	if (code != MR_STORE_OK || !out->held)
+		return code;
+	code = sq_segment_flush(out->held, err);
+	if (code != MR_STORE_OK)	/* no row will point there */
+		sq_spooled_free(out, MR_STORE_STOPPED);
+	return code;
 }
 
 void
@@ -342,13 +356,20 @@ note_discarded(struct sq_tx *tx, const struct mr_commit *c,
 		life_of(c));
 }
 
+int
+sq_commit_message(struct sq_tx *tx, const struct mr_commit *c,
+	struct sq_spooled *body, int64_t *message, struct mr_error *err)
+{
+	return body->same ? share_message(tx, c, body, message, err) :
+		insert_message(tx, c, body, message, err);
+}
+
 static int
 insert_all(struct sq_tx *tx, struct mr_commit *c, struct sq_spooled *body,
 	const struct sq_place *place, struct mr_error *err)
 {
 	int64_t message;
-	int code = body->same ? share_message(tx, c, body, &message, err) :
-		insert_message(tx, c, body, &message, err);
+	int code = sq_commit_message(tx, c, body, &message, err);
 	size_t i;
 
 	for (i = 0; i < c->n_place && code == MR_STORE_OK; i++) {

@@ -107,10 +107,13 @@ void sq_known_keep(struct sq_known *k, const char *account, const char *name,
 
 struct sq_segments *sq_segments_new(struct sq *s, struct mr_error *err);
 void sq_segments_free(struct sq_segments *all);
-/* Appends the pieces and returns when they are on disk. out->held keeps the
- * file from being collected until sq_segment_let_go. */
+/* Appends the pieces. out->held keeps the file from being collected until
+ * sq_segment_let_go. */
 int sq_segment_append(struct sq_segments *all, const struct mr_commit *c,
 	struct sq_spooled *out, struct mr_error *err);
+/* Returns when a flush that began after this call has ended: all that was
+ * appended before is on disk. */
+int sq_segment_flush(struct sq_segment *g, struct mr_error *err);
 /* unwanted: no row will point there. */
 void sq_segment_let_go(struct sq_segment *held, int64_t offset,
 	uint64_t length, bool unwanted);

@@ -104,6 +104,9 @@ static const char *const step[] = {
 	"CREATE TABLE metadata (mailbox INTEGER NOT NULL,"
 	" account INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,"
 	" PRIMARY KEY (mailbox, account, name)) WITHOUT ROWID;",
+	/* import.c: what came into a mailbox from elsewhere. */
+	"CREATE TABLE imported (mailbox INTEGER NOT NULL, key BLOB NOT NULL,"
+	" PRIMARY KEY (mailbox, key)) WITHOUT ROWID;",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

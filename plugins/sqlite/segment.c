@@ -267,9 +267,8 @@ need_current(struct sq_segments *all, struct mr_error *err)
 
 /* ---------------------------------------------------------- appending */
 
-/* Returns when a flush that began after this call has ended. */
-static int
-flush(struct sq_segment *g, struct mr_error *err)
+int
+sq_segment_flush(struct sq_segment *g, struct mr_error *err)
 {
 	struct sq_segments *all = g->all;
 	uint64_t mine;
@@ -323,8 +322,6 @@ sq_segment_append(struct sq_segments *all, const struct mr_commit *c,
 	g->uses++;
 	pthread_mutex_unlock(&all->lock);
 	code = write_pieces(g->fd, c->piece, c->n_piece, offset, err);
-	if (code == MR_STORE_OK)
-		code = flush(g, err);
 	if (code != MR_STORE_OK) {
 		sq_segment_let_go(g, (int64_t)offset, c->length, true);
 		return code;

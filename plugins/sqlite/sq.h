@@ -166,6 +166,12 @@ struct sq_spooled {		/* where a body stands; segment 0: in the row */
 };
 int sq_commit_spool(struct sq *s, const struct mr_commit *c,
 	struct sq_spooled *out, struct mr_error *err);
+/* As sq_commit_spool without the flush, which out->held is still to have. */
+int sq_commit_write(struct sq *s, const struct mr_commit *c,
+	struct sq_spooled *out, struct mr_error *err);
+/* The row of the message, or one reference more to body->same. */
+int sq_commit_message(struct sq_tx *tx, const struct mr_commit *c,
+	struct sq_spooled *body, int64_t *message, struct mr_error *err);
 int sq_commit_place(struct sq_tx *tx, struct mr_commit *c,
 	struct sq_spooled *body, struct mr_error *err);
 /* code: how the commit ended. A body that was refused gives its space back;
@@ -219,6 +225,12 @@ int sq_copy(void *self, int64_t from, const struct mr_range *range, size_t n,
 	int64_t to, int move, uint32_t *uidvalidity,
 	int (*pair)(void *arg, struct mr_uid_pair p), void *arg,
 	struct mr_error *err);
+/* import.c */
+int sq_import_begin(void *self, const char *account, const char *name,
+	uint32_t uidvalidity, struct mr_mailbox *out, struct mr_error *err);
+int sq_import(void *self, const struct mr_import *m, struct mr_error *err);
+int sq_imported(void *self, int64_t mailbox, const struct mr_str *key,
+	size_t n, uint8_t *there, struct mr_error *err);
 /* claim.c */
 int sq_queue_claim(void *self, const char *owner, int64_t now_ms,
 	int64_t lease_ms, uint32_t max,

@@ -251,6 +251,9 @@ static const struct mr_store store = {
 	.state_list = sq_state_list,
 	.metadata_get = sq_metadata_get,
 	.metadata_set = sq_metadata_set,
+	.import_begin = sq_import_begin,
+	.import = sq_import,
+	.imported = sq_imported,
 };
 
 MR_PLUGIN = {
