@@ -10,8 +10,9 @@ BELOW["net"] = BELOW["mail"] = ["base"]
 BELOW["plug"] = ["base", "net", "mail"]
 BELOW["queue"] = BELOW["plug"] + ["plug"]
 BELOW["report"] = BELOW["queue"] + ["queue"]
+BELOW["move"] = BELOW["queue"] + ["queue"]
 BELOW["serve"] = BELOW["report"] + ["report"]
-BELOW["proc"] = BELOW["serve"] + ["serve"]
+BELOW["proc"] = BELOW["serve"] + ["serve", "move"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
 done = bad = 0
 

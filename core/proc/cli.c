@@ -4,6 +4,7 @@
 #include "proc/cli.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "mail/addr.h"
 #include "proc/priv.h"
 
@@ -61,6 +62,24 @@ out:
 	return code;
 }
 
+/* One that is there keeps its owner. */
+static int
+make_folder(struct cli *c, const char *path, struct err *e)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (access(path, F_OK) == 0)
+		return 0;
+	if (file_mkdirs(path, 0700, e) < 0)
+		return -1;
+	if (geteuid() != 0)
+		return 0;
+	if (priv_find_user(c->config->server.user, &uid, &gid, e) < 0)
+		return -1;
+	return chown(path, uid, gid) < 0 ? err_sys(e, "%s", path) : 0;
+}
+
 int
 cli_need_store(struct cli *c)
 {
@@ -71,7 +90,8 @@ cli_need_store(struct cli *c)
 	if (cli_need_config(c))
 		return 1;
 	/* Files that we make must belong to the server's user. */
-	if (priv_drop(c->config->server.user, &e) < 0)
+	if ((c->makes && make_folder(c, c->makes, &e) < 0) || (c->reads_all ?
+		priv_drop_but_read : priv_drop)(c->config->server.user, &e) < 0)
 		return cli_fail("cannot go on", &e);
 	conf_report_init(&report);
 	plugins_init(&c->plugins);

@@ -20,6 +20,9 @@ struct cli {
 	struct plugins plugins;
 	struct store store;
 	const struct cli_verb *verb;
+	/* Before cli_need_store: */
+	bool reads_all;		/* files of other users, too */
+	const char *makes;	/* a folder that becomes the server's; or NULL */
 };
 
 struct cli_verb {
@@ -36,7 +39,7 @@ extern const struct cli_verb cli_account_verbs[], cli_queue_verbs[],
 	cli_plugin_run_verbs[], cli_trace_verbs[], cli_audit_verbs[],
 	cli_sendmail_verbs[], cli_tls_verbs[], cli_tls_report_verbs[],
 	cli_auth_verbs[], cli_dmarc_verbs[], cli_send_verbs[],
-	cli_app_password_verbs[], cli_ban_verbs[];	/* end: group NULL */
+	cli_app_password_verbs[], cli_ban_verbs[], cli_import_verbs[];	/* end: group NULL */
 
 /* Reads the configuration; prints its errors. 0 or 1. */
 int cli_need_config(struct cli *c);

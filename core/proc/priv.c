@@ -10,8 +10,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -61,6 +63,30 @@ priv_drop(const char *user, struct err *e)
 		return err_sys(e, "becoming user `%s`", user);
 	if (uid != 0 && setuid(0) == 0)
 		return err_set(e, ERR_SYS, "root could not be given up");
+	return 0;
+}
+
+int
+priv_drop_but_read(const char *user, struct err *e)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct caps[2] = {{0}};
+	bool is_root = geteuid() == 0;
+
+	if (is_root && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		return err_sys(e, "keeping a capability");
+	if (priv_drop(user, e) < 0)
+		return -1;
+	caps[0].permitted = caps[0].effective = 1u << CAP_DAC_READ_SEARCH;
+	if (!is_root || geteuid() == 0)
+		return 0;
+	/* What a container may not have it does without. */
+	if (syscall(SYS_capset, &head, caps) < 0) {
+		caps[0].permitted = caps[0].effective = 0;
+		if (syscall(SYS_capset, &head, caps) < 0)
+			return err_sys(e, "giving up capabilities");
+	}
 	return 0;
 }
 

@@ -16,6 +16,9 @@
 int priv_find_user(const char *user, uid_t *uid, gid_t *gid, struct err *e);
 /* Becomes that user for good, with its groups. No-op when not root. */
 int priv_drop(const char *user, struct err *e);
+/* The same, but files of others can still be read, for commands that take
+ * what is somebody's into the store. */
+int priv_drop_but_read(const char *user, struct err *e);
 /* No new privileges, no core files; where the kernel has Landlock, nothing
  * may be written but below the given folders. A kernel without it is no
  * error (*applied tells). */

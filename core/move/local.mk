@@ -1,0 +1,6 @@
+# core/move: mail to and from other servers and programs
+libcore_a_SOURCES += core/move/progress.c core/move/progress.h \
+	core/move/intake.c core/move/intake.h \
+	core/move/folder_name.c core/move/folder_name.h \
+	core/move/uid_list.c core/move/uid_list.h \
+	core/move/maildir_in.c core/move/maildir.h

@@ -1,0 +1,100 @@
+/*
+ * move.c - files that other mail servers keep beside a Maildir: lists of
+ * UIDs, keywords and subscriptions, and names of folders. Whatever they hold,
+ * names that come out are such that the store takes them.
+ */
+#include <assert.h>
+#include <stdint.h>
+
+#include "base/enc.h"
+#include "move/folder_name.h"
+#include "move/uid_list.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+check_name(const char *name)
+{
+	struct str s = str_from(name);
+	size_t i;
+
+	assert(enc_is_utf8(s));
+	assert(!str_starts(s, "/") && !str_ends(s, "/"));
+	for (i = 0; i < s.len; i++)
+		assert((unsigned char)s.at[i] >= ' ' && s.at[i] != 127);
+}
+
+static void
+try_name(struct str in, struct arena *a)
+{
+	const char *name = folder_name_in(a, in, '.'), *again;
+	struct buf out;
+
+	check_name(name);
+	buf_init(&out, BUF_NO_CAP);
+	folder_name_out(&out, str_from(name), '.');
+	again = folder_name_in(a, buf_str(&out), '.');
+	assert(!strcmp(name, again));
+	buf_free(&out);
+	folder_name_special(str_from(name));
+}
+
+static void
+take_keyword(void *arg, struct str name)
+{
+	(void)arg;
+	assert(keyword_is_good(name));
+}
+
+static void
+try_uids(struct str in)
+{
+	struct uid_list l;
+	size_t i;
+
+	if (!uid_list_read(in, &l))
+		return;
+	for (i = 0; i < l.n; i++)
+		assert(uid_list_find(&l, l.entry[i].base));
+	uid_list_free(&l);
+}
+
+static void
+try_keywords(struct str in)
+{
+	struct keyword_letters letters;
+	struct keyword_file f;
+	size_t i;
+
+	keyword_letters_read(in, &letters);
+	keyword_file_read(in, &f);
+	for (i = 0; i < f.n; i++)
+		keyword_file_each(&f, f.entry[i].base, take_keyword, NULL);
+	keyword_file_free(&f);
+}
+
+static void
+try_subscriptions(struct str in, struct arena *a)
+{
+	struct subscription_file f;
+	const char *name;
+
+	subscription_file_open(in, in.len & 1, &f);
+	while (*(name = subscription_file_next(&f, a, '.')))
+		check_name(name);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct str in = str_of(data, size);
+	struct arena a;
+
+	arena_init(&a);
+	try_name(in, &a);
+	try_uids(in);
+	try_keywords(in);
+	try_subscriptions(in, &a);
+	arena_free(&a);
+	return 0;
+}
