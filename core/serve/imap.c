@@ -83,6 +83,7 @@ static const struct verb verbs[] = {
 	{"SEARCH", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_search},
 	{"SORT", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_sort},
 	{"THREAD", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_thread},
+	{"CANCELUPDATE", IMAP_SELECTED, 0, imap_cancelupdate},
 	{"STORE", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_store},
 	{"COPY", IMAP_SELECTED, HAS_UID, imap_copy},
 	{"MOVE", IMAP_SELECTED, HAS_UID | SAYS_MODSEQ, imap_move},

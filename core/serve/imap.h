@@ -124,7 +124,8 @@ struct imap_answer imap_select(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_examine(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_close(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_unselect(struct imap *k, struct imap_in *in, bool);
-/* imap_fetch.c, imap_search.c, imap_sort.c, imap_store.c, imap_copy.c, imap_append.c */
+/* imap_fetch.c, imap_search.c, imap_thread_subject.c, imap_store.c,
+ * imap_copy.c, imap_append.c */
 struct imap_answer imap_fetch(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_search(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_sort(struct imap *k, struct imap_in *in, bool uid);
@@ -134,6 +135,9 @@ struct imap_answer imap_expunge(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_copy(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_move(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_append(struct imap *k, struct imap_in *in, bool);
+
+/* imap_context.c */
+struct imap_answer imap_cancelupdate(struct imap *k, struct imap_in *in, bool);
 
 /* imap_learn.c: what was done to messages of this mailbox, UIDs of `to` or of
  * the selected one, may be a word on junk. */

@@ -8,6 +8,7 @@
 #include "serve/imap_box.h"
 
 #include "base/arena.h"
+#include "serve/imap_context.h"
 
 struct imap_box *
 imap_box_new(const struct mr_mailbox *m, bool read_only)
@@ -30,6 +31,7 @@ imap_box_free(struct imap_box *b)
 	if (!b)
 		return;
 	imap_list_free(&b->saved);
+	imap_contexts_free(b);
 	free(b->run);
 	free(b);
 }

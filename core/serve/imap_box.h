@@ -20,6 +20,7 @@
 #include "serve/imap_out.h"
 
 struct imap;
+struct imap_context;
 
 struct imap_run {		/* UIDs first..last, the first one is number `seq` */
 	uint32_t first, last, seq;
@@ -38,6 +39,7 @@ struct imap_box {
 	size_t n_run, room;
 	uint32_t exists;
 	struct imap_list saved;	/* UIDs for "$", RFC 5182; some may be gone */
+	struct imap_context *contexts;	/* searches kept up to date, RFC 5267 */
 };
 
 uint32_t imap_box_exists(const struct imap_box *b);

@@ -13,6 +13,8 @@
 #include "serve/imap_subject.h"
 #include "serve/imap_text.h"
 
+#define DEAD_MOST 65536		/* bytes */
+
 /* ----------------------------------------------------------------- criteria */
 
 static const struct {
@@ -237,6 +239,72 @@ order_sort(struct order *s, size_t *n)
 		qsort_r(row, *n, sizeof *row, compare_rows, s);
 	return row;
 }
+
+/* ---------------------------------------------------------------- changing */
+
+size_t
+order_settle(struct order *s, size_t n)
+{
+	size_t n_row, low = 0, high = n, middle;
+	struct order_row *row = order_rows(s, &n_row), moved = row[n];
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (compare_rows(&row[middle], &moved, s) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	memmove(&row[low + 1], &row[low], (n - low) * sizeof *row);
+	row[low] = moved;
+	return low;
+}
+
+/* Without the bytes of rows that are gone. */
+static void
+compact(struct order *s)
+{
+	size_t n, i, at;
+	struct order_row *row = order_rows(s, &n);
+	struct buf fresh;
+
+	buf_init(&fresh, BUF_NO_CAP);
+	for (i = 0; i < n; i++) {
+		at = fresh.len;
+		buf_add(&fresh, s->bytes.at + row[i].at, row[i].len);
+		row[i].at = at;
+	}
+	buf_free(&s->bytes);
+	s->bytes = fresh;
+	s->dead = 0;
+}
+
+void
+order_remove(struct order *s, size_t at)
+{
+	size_t n;
+	struct order_row *row = order_rows(s, &n);
+
+	s->dead += row[at].len;
+	memmove(&row[at], &row[at + 1], (n - at - 1) * sizeof *row);
+	s->row.len -= sizeof *row;
+	if (s->dead > DEAD_MOST && s->dead > s->bytes.len / 2)
+		compact(s);
+}
+
+void
+order_cut(struct order *s, size_t n)
+{
+	size_t n_row;
+	const struct order_row *row = order_rows(s, &n_row);
+
+	if (n >= n_row)
+		return;
+	s->bytes.len = row[n].at;
+	s->row.len = n * sizeof *row;
+}
+
+/* -------------------------------------------------------------------- life */
 
 static struct buf *
 buf_at(struct order *s, size_t i)

@@ -36,6 +36,7 @@ struct order {
 	bool uid;		/* answered in UIDs */
 	struct buf bytes;	/* of all */
 	struct buf row;		/* struct order_row, one behind the other */
+	size_t dead;		/* of `bytes`: of rows that are gone */
 	struct buf text, name, domain;	/* used again and again */
 };
 
@@ -55,5 +56,10 @@ void order_add(struct order *o, const struct imap_row *r,
 /* The rows as they stand; sorted. */
 struct order_row *order_rows(const struct order *o, size_t *n);
 struct order_row *order_sort(struct order *o, size_t *n);
+/* Row `n` goes to its place among those before it, which are sorted: where. */
+size_t order_settle(struct order *o, size_t n);
+void order_remove(struct order *o, size_t at);
+/* Only the first n rows stay; the others were added last. */
+void order_cut(struct order *o, size_t n);
 
 #endif

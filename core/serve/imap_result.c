@@ -16,7 +16,8 @@ static const struct {
 } options[] = {
 	{"MIN", RETURN_MIN}, {"MAX", RETURN_MAX}, {"ALL", RETURN_ALL},
 	{"COUNT", RETURN_COUNT}, {"PARTIAL", RETURN_PARTIAL},
-	{"SAVE", RETURN_SAVE},
+	{"SAVE", RETURN_SAVE}, {"UPDATE", RETURN_UPDATE},
+	{"CONTEXT", RETURN_CONTEXT},	/* a hint, RFC 5267 4.2 */
 };
 
 static unsigned

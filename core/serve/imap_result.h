@@ -25,6 +25,8 @@ enum { RETURN_MIN = 1, RETURN_MAX = 2, RETURN_ALL = 4, RETURN_COUNT = 8,
 	RETURN_CONTEXT = 128 };
 #define RETURN_DATA (RETURN_MIN | RETURN_MAX | RETURN_ALL | RETURN_COUNT | \
 	RETURN_PARTIAL)
+/* What needs the UIDs of what was found, behind the answer. */
+#define RETURN_KEEPS (RETURN_SAVE | RETURN_UPDATE)
 
 struct search_return {
 	unsigned asked;			/* RETURN_* */

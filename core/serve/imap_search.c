@@ -1,5 +1,6 @@
 /*
- * imap_search.c - SEARCH and UID SEARCH (RFC 9051 6.4.4, MODSEQ as RFC 7162).
+ * imap_search.c - SEARCH and SORT (RFC 9051 6.4.4, RFC 5256; MODSEQ as RFC
+ * 7162, results that are kept as RFC 5182 and RFC 5267).
  *
  * Where cheap keys stand beside dear ones, a first walk over the rows alone
  * leaves only those messages whose caches and bodies are worth a look. Sets
@@ -8,6 +9,7 @@
 #include "serve/imap_search.h"
 
 #include "base/log.h"
+#include "serve/imap_context.h"
 #include "serve/imap_result.h"
 #include "serve/imap_rows.h"
 
@@ -15,6 +17,9 @@ struct search {
 	struct search_tree tree;
 	struct search_return result;
 	struct search_found found;
+	struct imap_context *context;	/* UPDATE; or NULL */
+	bool sorts;
+	struct order order;
 };
 
 /* --------------------------------------------------------------- the walk */
@@ -40,6 +45,14 @@ note_found(void *arg, const struct imap_row *r, struct search_match *m)
 
 	(void)m;
 	search_found_add(&s->found, r->seq, r->row.uid, r->row.modseq);
+}
+
+static void
+note_ordered(void *arg, const struct imap_row *r, struct search_match *m)
+{
+	struct search *s = arg;
+
+	order_add(&s->order, r, m);
 }
 
 /* Candidates: UIDs whose rows alone do not speak against them. */
@@ -161,13 +174,11 @@ search_bad(const struct search_tree *t, struct imap *k,
 /* -------------------------------------------------------------- results */
 
 static void
-add_old_form(const struct search *s, struct buf *out)
+add_numbers(struct buf *out, const struct imap_list *l)
 {
-	const struct imap_list *l = &s->found.shown;
-	size_t i;
 	uint32_t n;
+	size_t i;
 
-	buf_adds(out, "* SEARCH");
 	for (i = 0; i < l->n; i++)
 		for (n = l->at[i].first; ; n++) {
 			buf_addc(out, ' ');
@@ -175,7 +186,15 @@ add_old_form(const struct search *s, struct buf *out)
 			if (n == l->at[i].last)
 				break;
 		}
-	if (s->tree.has_modseq && l->n > 0)
+}
+
+/* RFC 7162 3.1.5, 3.1.6: MODSEQ behind the numbers. */
+static void
+add_old_form(const struct search *s, struct buf *out)
+{
+	buf_adds(out, s->sorts ? "* SORT" : "* SEARCH");
+	add_numbers(out, &s->found.shown);
+	if (s->tree.has_modseq && s->found.shown.n > 0)
 		buf_addf(out, " (MODSEQ %llu)", (unsigned long long)
 			search_found_modseq(&s->found));
 	buf_adds(out, "\r\n");
@@ -195,41 +214,111 @@ answer(const struct search *s, struct imap *k, struct str tag)
 	buf_free(&out);
 }
 
+/* What was found, as it is sorted, becomes the result. */
+static void
+fill_sorted(struct search *s)
+{
+	const struct order_row *row;
+	size_t n, i;
+
+	row = order_sort(&s->order, &n);
+	for (i = 0; i < n; i++)
+		search_found_add(&s->found, row[i].seq, row[i].uid,
+			row[i].modseq);
+}
+
 static struct imap_answer
 run(struct search *s, struct imap *k, struct str tag)
 {
-	struct search_walk w = {.k = k, .tree = &s->tree,
-		.found = note_found, .arg = s};
+	struct search_walk w = {.k = k, .tree = &s->tree, .arg = s,
+		.found = s->sorts ? note_ordered : note_found,
+		.want = s->sorts ? ORDER_WANTS : 0};
 	struct mr_error me = {{0}};
-	int code = search_walk(&w, &me);
+	int code;
 
+	if (s->tree.has_modseq)
+		k->enabled |= IMAP_CONDSTORE;
+	s->found.keeps_uids = s->result.asked & RETURN_KEEPS;
+	s->found.keeps_modseqs = s->tree.has_modseq;
+	code = search_walk(&w, &me);
 	if (code != MR_STORE_OK)
 		return imap_store_failed(k, code, &me);
+	fill_sorted(s);
 	answer(s, k, tag);
-	return search_done(&w, "SEARCH done");
+	return search_done(&w, s->sorts ? "SORT done" : "SEARCH done");
+}
+
+/* ---------------------------------------------------------------- the verbs */
+
+static bool
+read_keys(struct search *s, struct imap *k, struct imap_in *in)
+{
+	if (!s->sorts)
+		return search_tree_read(&s->tree, k, in);
+	return order_read(&s->order, in) &&
+		search_tree_read_sort(&s->tree, k, in);
+}
+
+/* From the options on; with UPDATE the keys are read where they stay. */
+static bool
+read_request(struct search *s, struct imap *k, struct imap_in *in)
+{
+	struct imap_in keys;
+
+	if (!search_return_read(&s->result, in))
+		return false;
+	if (!(s->result.asked & RETURN_UPDATE))
+		return read_keys(s, k, in);
+	if (!imap_context_begin(k, in, &s->context, &keys))
+		return false;
+	if (read_keys(s, k, &keys))
+		return true;
+	in->wrong = keys.wrong;
+	return false;
+}
+
+/* "$", and the search that goes on. */
+static void
+keep(struct search *s, struct imap *k, bool failed)
+{
+	search_return_save(&s->result, &s->found, k->box, failed);
+	if (s->context && !failed) {
+		s->context->tree = s->tree;
+		imap_context_take(k, s->context, &s->found.uids,
+			s->sorts ? &s->order : NULL);
+	} else {
+		imap_context_free(s->context);
+	}
+}
+
+static struct imap_answer
+search(struct imap *k, struct imap_in *in, bool uid, bool sorts)
+{
+	struct search s = {.found.uid = uid, .sorts = sorts};
+	struct imap_answer said;
+
+	order_init(&s.order);
+	search_found_init(&s.found);
+	if (read_request(&s, k, in))
+		said = run(&s, k, imap_command_of(in)->tag);
+	else
+		said = search_bad(&s.tree, k, in);
+	if (said.status == IMAP_BAD)
+		s.result.asked = 0;	/* "$" stays as it is */
+	keep(&s, k, said.status != IMAP_OK);
+	search_found_free(&s.found);
+	order_free(&s.order);
+	return said;
 }
 
 struct imap_answer
 imap_search(struct imap *k, struct imap_in *in, bool uid)
 {
-	struct search s = {.found.uid = uid};
-	struct imap_answer said;
+	return search(k, in, uid, false);
+}
 
-	if (!search_return_read(&s.result, in) ||
-	    !search_tree_read(&s.tree, k, in)) {
-		said = search_bad(&s.tree, k, in);
-		if (said.status == IMAP_NO)
-			search_return_save(&s.result, &s.found, k->box, true);
-		return said;
-	}
-	if (s.tree.has_modseq)
-		k->enabled |= IMAP_CONDSTORE;
-	search_found_init(&s.found);
-	s.found.keeps_uids = s.result.asked & RETURN_SAVE;
-	s.found.keeps_modseqs = s.tree.has_modseq;
-	said = run(&s, k, imap_command_of(in)->tag);
-	search_return_save(&s.result, &s.found, k->box,
-		said.status != IMAP_OK);
-	search_found_free(&s.found);
-	return said;
+struct imap_answer
+imap_sort(struct imap *k, struct imap_in *in, bool uid)
+{
+	return search(k, in, uid, true);
 }

@@ -1,7 +1,6 @@
 /*
  * imap_search.h - what the files of SEARCH, SORT and THREAD share: the tree of
- * keys, the state of matching, the walk. Private to imap_search.c,
- * imap_sort.c, imap_thread.c, imap_keys.c and imap_match.c.
+ * keys, the state of matching, the walk. Private to them.
  */
 #ifndef SERVE_IMAP_SEARCH_H
 #define SERVE_IMAP_SEARCH_H

@@ -10,7 +10,7 @@
 #include <inttypes.h>
 
 #include "base/buf.h"
-#include "serve/imap.h"
+#include "serve/imap_context.h"
 #include "serve/imap_out.h"
 
 #define CHUNK 32768		/* bytes of FETCH lines made in one scan */
@@ -113,6 +113,7 @@ tell_removals(struct imap *k, struct mr_error *me)
 	gone = (const struct mr_range *)known.at;
 	n = known.len / sizeof *gone;
 	if (n) {
+		imap_contexts_remove(k, gone, n);
 		if (k->enabled & IMAP_QRESYNC)
 			say_vanished(k, "", gone, n);
 		else
@@ -229,7 +230,7 @@ imap_box_sync(struct imap *k, bool may_expunge, bool with_uid,
 	b->modseq = m.modseq;
 	if (may_expunge)
 		b->vanished_modseq = m.modseq;
-	return MR_STORE_OK;
+	return imap_contexts_sync(k, m.modseq, me);
 }
 
 /* ------------------------------------------------------------- coming back */

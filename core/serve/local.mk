@@ -34,6 +34,7 @@ libcore_a_SOURCES += \
 libcore_a_SOURCES += \
 	core/serve/imap_append.c \
 	core/serve/imap_body.c core/serve/imap_body.h \
+	core/serve/imap_context.c core/serve/imap_context.h \
 	core/serve/imap_copy.c \
 	core/serve/imap_fetch.c core/serve/imap_fetch.h \
 	core/serve/imap_envelope.c core/serve/imap_envelope.h \
@@ -46,11 +47,12 @@ libcore_a_SOURCES += \
 	core/serve/imap_plan.c \
 	core/serve/imap_result.c core/serve/imap_result.h \
 	core/serve/imap_rows.c core/serve/imap_rows.h \
-	core/serve/imap_search.c core/serve/imap_sort.c core/serve/imap_thread.c \
+	core/serve/imap_search.c core/serve/imap_thread.c \
 	core/serve/imap_subject.c core/serve/imap_subject.h core/serve/imap_search.h \
 	core/serve/imap_section.c \
 	core/serve/imap_store.c \
-	core/serve/imap_text.c core/serve/imap_text.h
+	core/serve/imap_text.c core/serve/imap_text.h \
+	core/serve/imap_thread_subject.c
 
 check_PROGRAMS += t/unit/serve/imap_parse t/unit/serve/imap_box \
 	t/unit/serve/imap_name t/unit/serve/imap_sync

@@ -1,116 +1,10 @@
 /*
- * imap_sort.c - SORT and UID SORT (RFC 5256, results as RFC 5267 3 where asked
- * for), and THREAD=ORDEREDSUBJECT; the other way to thread is in
- * imap_thread.c, the order itself in imap_order.c.
+ * imap_thread_subject.c - THREAD (RFC 5256), and ORDEREDSUBJECT, the plainer
+ * way of it: those of one base subject, by date. The other way is in
+ * imap_thread.c.
  */
 #include "serve/imap_order.h"
-#include "serve/imap_result.h"
-
-struct sort {
-	struct order order;
-	struct search_tree tree;
-	struct search_return result;
-	struct search_found found;
-};
-
-/* --------------------------------------------------------------------- SORT */
-
-static void
-note_ordered(void *arg, const struct imap_row *r, struct search_match *m)
-{
-	order_add(arg, r, m);
-}
-
-/* RFC 7162 3.1.9: MODSEQ behind the numbers. */
-static void
-add_old_form(const struct sort *s, struct buf *out)
-{
-	const struct order_row *row;
-	size_t n, i;
-
-	row = order_rows(&s->order, &n);
-	buf_adds(out, "* SORT");
-	for (i = 0; i < n; i++) {
-		buf_addc(out, ' ');
-		imap_number_out(out, order_number(&s->order, &row[i]));
-	}
-	if (s->tree.has_modseq && n > 0)
-		buf_addf(out, " (MODSEQ %llu)", (unsigned long long)
-			search_found_modseq(&s->found));
-	buf_adds(out, "\r\n");
-}
-
-/* In the order of the result, of which ESEARCH tells in parts. */
-static void
-fill_found(struct sort *s)
-{
-	const struct order_row *row;
-	size_t n, i;
-
-	row = order_sort(&s->order, &n);
-	for (i = 0; i < n; i++)
-		search_found_add(&s->found, row[i].seq, row[i].uid,
-			row[i].modseq);
-}
-
-static void
-answer(struct sort *s, struct imap *k, struct str tag)
-{
-	struct buf out;
-
-	buf_init(&out, BUF_NO_CAP);
-	if (s->result.extended)
-		search_return_write(&s->result, &s->found, tag, &out);
-	else
-		add_old_form(s, &out);
-	stream_write_str(&k->session->stream, buf_str(&out));
-	buf_free(&out);
-}
-
-static struct imap_answer
-run(struct sort *s, struct imap *k, struct str tag)
-{
-	struct search_walk w = {.k = k, .tree = &s->tree, .want = ORDER_WANTS,
-		.found = note_ordered, .arg = &s->order};
-	struct mr_error me = {{0}};
-	int code = search_walk(&w, &me);
-
-	if (code != MR_STORE_OK)
-		return imap_store_failed(k, code, &me);
-	fill_found(s);
-	answer(s, k, tag);
-	return search_done(&w, "SORT done");
-}
-
-struct imap_answer
-imap_sort(struct imap *k, struct imap_in *in, bool uid)
-{
-	struct sort s = {.order.uid = uid, .found.uid = uid};
-	struct imap_answer said;
-
-	if (!search_return_read(&s.result, in) ||
-	    !order_read(&s.order, in) ||
-	    !search_tree_read_sort(&s.tree, k, in)) {
-		said = search_bad(&s.tree, k, in);
-		if (said.status == IMAP_NO)
-			search_return_save(&s.result, &s.found, k->box, true);
-		return said;
-	}
-	if (s.tree.has_modseq)
-		k->enabled |= IMAP_CONDSTORE;
-	order_init(&s.order);
-	search_found_init(&s.found);
-	s.found.keeps_uids = s.result.asked & RETURN_SAVE;
-	s.found.keeps_modseqs = s.tree.has_modseq;
-	said = run(&s, k, imap_command_of(in)->tag);
-	search_return_save(&s.result, &s.found, k->box,
-		said.status != IMAP_OK);
-	search_found_free(&s.found);
-	order_free(&s.order);
-	return said;
-}
-
-/* ------------------------------------------------------------------ threads */
+#include "serve/imap_out.h"
 
 struct thread {
 	size_t first, n;	/* rows */
@@ -179,6 +73,12 @@ write_threads(struct order *o, struct buf *out)
 		write_thread(o, row + thread[i].first, thread[i].n, out);
 	buf_adds(out, "\r\n");
 	free(thread);
+}
+
+static void
+note_ordered(void *arg, const struct imap_row *r, struct search_match *m)
+{
+	order_add(arg, r, m);
 }
 
 static struct imap_answer
