@@ -77,21 +77,31 @@ add_child(struct search_key *parent, struct search_key *child)
 
 /* ---------------------------------------------------------------- values */
 
+static struct str
+folded(struct arena *a, struct str text)
+{
+	struct buf b;
+	struct str out;
+
+	buf_init(&b, BUF_NO_CAP);
+	imap_text_fold(&b, text);
+	out = arena_str(a, buf_str(&b));
+	buf_free(&b);
+	return out;
+}
+
 static bool
 read_text(struct reader *r, struct str *out)
 {
-	struct buf utf8, folded;
+	struct buf utf8;
 	struct str text;
 
 	if (!imap_blank(r->in) || !imap_astring(r->in, &text))
 		return false;
 	buf_init(&utf8, BUF_NO_CAP);
-	buf_init(&folded, BUF_NO_CAP);
 	charset_convert(&utf8, r->charset, text);
-	imap_text_fold(&folded, buf_str(&utf8));
-	*out = arena_str(r->in->arena, buf_str(&folded));
+	*out = folded(r->in->arena, buf_str(&utf8));
 	buf_free(&utf8);
-	buf_free(&folded);
 	return true;
 }
 
@@ -342,8 +352,11 @@ read_header(struct reader *r, const struct key_word *w)
 		MR_ROW_CACHE | MR_ROW_MESSAGE);
 
 	(void)w;
-	return key && imap_blank(r->in) && imap_astring(r->in, &key->name) &&
-		read_text(r, &key->text) ? key : NULL;
+	if (key == NULL || !imap_blank(r->in) ||
+	    !imap_astring(r->in, &key->name))
+		return NULL;
+	key->name = folded(r->in->arena, key->name);
+	return read_text(r, &key->text) ? key : NULL;
 }
 
 /* BODY, TEXT */

@@ -3,19 +3,15 @@
  *
  * Children stand in order of cost, so a message is opened only when all that
  * its row and its cached envelope can say has been asked. Text is searched as
- * a person would read it: transfer encodings, charsets and encoded words
- * undone, case folded; parts that are not text are passed over. Parts are
- * streamed. The session's thread; blocks in the store.
+ * a person would read it (imap_legible.h). It is read once for all keys,
+ * unless it is very long. The session's thread; blocks in the store.
  */
 #include "serve/imap_search.h"
 
 #include "base/clock.h"
-#include "mail/charset.h"
-#include "mail/decode.h"
-#include "mail/header.h"
-#include "serve/imap_text.h"
 
 #define DAY_MS INT64_C(86400000)
+#define RECORDS_MOST (4 << 20)	/* longer texts are read for each key */
 
 void
 search_match_init(struct search_match *m, const struct store *store)
@@ -23,15 +19,19 @@ search_match_init(struct search_match *m, const struct store *store)
 	imap_body_init(&m->body, store);
 	buf_init(&m->text, BUF_NO_CAP);
 	buf_init(&m->folded, BUF_NO_CAP);
+	buf_init(&m->records, BUF_NO_CAP);
+	legible_init(&m->legible, &m->body);
 	arena_init(&m->message);
 }
 
 void
 search_match_free(struct search_match *m)
 {
+	legible_free(&m->legible);
 	imap_body_free(&m->body);
 	buf_free(&m->text);
 	buf_free(&m->folded);
+	buf_free(&m->records);
 	arena_free(&m->message);
 }
 
@@ -78,9 +78,13 @@ envelope_has(struct search_match *m, const struct search_key *key)
 	const struct mime_view *v = imap_body_view(&m->body);
 
 	buf_reset(&m->text);
-	return v != NULL &&
-		imap_envelope_text(v->envelope, key->field, &m->text) &&
-		imap_text_has(buf_str(&m->text), key->text, &m->folded);
+	if (v == NULL ||
+	    !imap_envelope_text(v->envelope, key->field, &m->text))
+		return false;
+	buf_reset(&m->folded);
+	imap_text_fold(&m->folded, buf_str(&m->text));
+	return str_find_str(buf_str(&m->folded), key->text) <
+		m->folded.len + (key->text.len == 0);
 }
 
 static bool
@@ -109,169 +113,71 @@ is_in_thread(struct search_match *m, const struct search_key *key)
 	return v != NULL && v->thread == key->id;
 }
 
-/* ----------------------------------------------------- what headers tell */
-
-static struct str
-header_of(struct search_match *m, uint32_t part)
-{
-	const struct mime_view *v = imap_body_view(&m->body);
-	struct mime_part p;
-
-	if (v == NULL || !mime_part(v, part, &p))
-		return STR("");
-	return imap_body_range(&m->body, p.header_at, p.body_at, &m->message);
-}
+/* -------------------------------------------------------- what is legible */
 
 struct str
 search_header(struct search_match *m)
 {
-	return header_of(m, 0);
-}
-
-static bool
-header_has(struct search_match *m, const struct search_key *key)
-{
-	struct str rest = header_of(m, 0);
-	struct header_field h;
-
-	while (header_next(&rest, &h)) {
-		if (!str_ieq(h.name, key->name))
-			continue;
-		buf_reset(&m->text);
-		header_decode(&m->text, h.value);
-		if (imap_text_has(buf_str(&m->text), key->text, &m->folded))
-			return true;
-	}
-	return false;
-}
-
-/* Any field, its name included. */
-static bool
-any_field_has(struct search_match *m, uint32_t part, struct str text)
-{
-	struct str rest = header_of(m, part);
-	struct header_field h;
-
-	while (header_next(&rest, &h)) {
-		buf_reset(&m->text);
-		buf_addstr(&m->text, h.name);
-		buf_adds(&m->text, ": ");
-		header_decode(&m->text, h.value);
-		if (imap_text_has(buf_str(&m->text), text, &m->folded))
-			return true;
-	}
-	return false;
-}
-
-/* ------------------------------------------------------ what bodies tell */
-
-/* bytes -> transfer encoding -> charset -> finder */
-struct pipe {
-	struct decode decode;
-	struct charset *charset;	/* NULL: nothing to do */
-	struct buf decoded, converted;
-	struct imap_finder *finder;
-};
-
-static void
-pipe_decoded(struct pipe *p, struct str text)
-{
-	if (p->charset == NULL) {
-		imap_finder_add(p->finder, text);
-		return;
-	}
-	buf_reset(&p->converted);
-	charset_add(p->charset, &p->converted, text);
-	imap_finder_add(p->finder, buf_str(&p->converted));
-}
-
-static void
-pipe_add(struct pipe *p, struct str bytes)
-{
-	if (p->decode.kind == DECODE_NONE) {
-		pipe_decoded(p, bytes);
-		return;
-	}
-	buf_reset(&p->decoded);
-	decode_add(&p->decode, &p->decoded, bytes);
-	pipe_decoded(p, buf_str(&p->decoded));
-}
-
-static void
-pipe_end(struct pipe *p)
-{
-	buf_reset(&p->decoded);
-	decode_end(&p->decode, &p->decoded);
-	pipe_decoded(p, buf_str(&p->decoded));
-	if (p->charset != NULL) {
-		buf_reset(&p->converted);
-		charset_end(p->charset, &p->converted);
-		imap_finder_add(p->finder, buf_str(&p->converted));
-	}
-	charset_free(p->charset);
-	buf_free(&p->decoded);
-	buf_free(&p->converted);
-}
-
-/* Multiparts are met here when they hold no part; their text is there. */
-static bool
-is_text(const struct mime_form *f)
-{
-	return str_iis(f->type, "text") || str_iis(f->type, "message") ||
-		str_iis(f->type, "multipart");
-}
-
-static void
-search_part(struct search_match *m, uint32_t part, const struct mime_part *p,
-	struct imap_finder *finder)
-{
-	enum decode_kind kind = DECODE_NONE;
-	struct mime_form form;
-	struct pipe pipe = {.finder = finder};
-	struct str some;
-	uint64_t at = p->body_at;
-
-	mime_form_read(header_of(m, part), &m->message, &form);
-	if (!is_text(&form))
-		return;
-	if (!decode_find(form.encoding, &kind))
-		kind = DECODE_NONE;
-	decode_init(&pipe.decode, kind);
-	pipe.charset = charset_new(form.charset);
-	buf_init(&pipe.decoded, BUF_NO_CAP);
-	buf_init(&pipe.converted, BUF_NO_CAP);
-	imap_finder_restart(finder);
-	while (!finder->found &&
-	    (some = imap_body_peek(&m->body, at, p->end)).len > 0) {
-		pipe_add(&pipe, some);
-		at += some.len;
-	}
-	pipe_end(&pipe);
-}
-
-/* BODY is the text of all parts and the headers of messages in the message;
- * TEXT is that and all headers. */
-static bool
-content_has(struct search_match *m, const struct search_key *key)
-{
 	const struct mime_view *v = imap_body_view(&m->body);
-	struct imap_finder finder;
-	struct mime_part p, parent;
-	uint32_t i;
+	struct mime_part p;
 
-	if (v == NULL)
-		return false;
-	imap_finder_init(&finder, key->text);
-	for (i = 0; i < v->n_parts && !finder.found; i++) {
-		mime_part(v, i, &p);
-		mime_part(v, p.parent, &parent);
-		if (key->kind == SEARCH_TEXT || (i > 0 && parent.is_message))
-			finder.found = any_field_has(m, i, key->text);
-		if (!finder.found && p.first_child == 0)
-			search_part(m, i, &p, &finder);
+	if (v == NULL || !mime_part(v, 0, &p))
+		return STR("");
+	return imap_body_range(&m->body, p.header_at, p.body_at, &m->message);
+}
+
+static bool
+gather_more(struct search_match *m)
+{
+	return m->records.len <= RECORDS_MOST &&
+		legible_next(&m->legible, &m->records);
+}
+
+/* The header's records are there, or all that are not too many. */
+static void
+gather(struct search_match *m, enum search_kind kind)
+{
+	if (m->level == LEVEL_NOTHING) {
+		buf_reset(&m->records);
+		legible_begin(&m->legible);
+		gather_more(m);
+		m->level = LEVEL_HEADER;
 	}
-	imap_finder_free(&finder);
-	return finder.found;
+	if (kind == SEARCH_HEADER || m->level >= LEVEL_ALL)
+		return;
+	while (gather_more(m))
+		;
+	m->level = m->records.len <= RECORDS_MOST ? LEVEL_ALL : LEVEL_LONG;
+}
+
+/* Reads it again, and keeps no more than a block of it. */
+static bool
+long_text_has(struct search_match *m, const struct legible_key *key)
+{
+	bool found = false;
+
+	m->level = LEVEL_NOTHING;
+	buf_reset(&m->records);
+	legible_begin(&m->legible);
+	while (!found && legible_next(&m->legible, &m->records)) {
+		found = legible_has(buf_str(&m->records), key);
+		legible_keep_end(&m->records, key);
+	}
+	return found;
+}
+
+static bool
+legible_says(struct search_match *m, const struct search_key *key)
+{
+	struct legible_key k = {.where = key->kind == SEARCH_TEXT ? IN_TEXT :
+		key->kind == SEARCH_BODY ? IN_BODY : IN_FIELD,
+		.name = key->name, .needle = key->text};
+
+	if (key->text.len == 0 && key->kind != SEARCH_HEADER)
+		return true;
+	gather(m, key->kind);
+	return legible_has(buf_str(&m->records), &k) ||
+		(m->level == LEVEL_LONG && long_text_has(m, &k));
 }
 
 /* --------------------------------------------------------------- the tree */
@@ -305,10 +211,9 @@ match_leaf(struct search_match *m, const struct search_key *key)
 	case SEARCH_THREADID:
 		return is_in_thread(m, key);
 	case SEARCH_HEADER:
-		return header_has(m, key);
 	case SEARCH_BODY:
 	case SEARCH_TEXT:
-		return content_has(m, key);
+		return legible_says(m, key);
 	default:
 		return true;	/* SEARCH_ALL */
 	}
@@ -337,6 +242,7 @@ search_match_row(struct search_match *m, const struct search_key *top,
 	bool found = true;
 
 	imap_body_turn(&m->body, row);
+	m->level = LEVEL_NOTHING;
 	for (key = top->first; key != NULL && found; key = key->next) {
 		if (only_rows && key->cost > COST_ROW)
 			break;

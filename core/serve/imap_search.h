@@ -15,6 +15,7 @@
 #include "serve/imap.h"
 #include "serve/imap_body.h"
 #include "serve/imap_envelope.h"
+#include "serve/imap_legible.h"
 
 /* In order of what they cost: rows, the cached envelope, the header, all. */
 enum search_kind { SEARCH_ALL, SEARCH_FLAG, SEARCH_KEYWORD, SEARCH_UIDS,
@@ -36,7 +37,7 @@ struct search_key {
 	const struct mr_range *range;	/* of UIDs, sorted */
 	size_t n;
 	enum envelope_field field;
-	struct str name;		/* keyword or header field */
+	struct str name;		/* keyword, or header field folded */
 	struct str text;		/* folded UTF-8 */
 	struct search_key *first, *next;	/* children; siblings */
 };
@@ -61,6 +62,9 @@ struct search_match {
 	struct imap_body body;
 	struct buf text, folded;	/* used again and again */
 	struct arena message;		/* reset with each row */
+	struct legible legible;
+	struct buf records;		/* of the message, up to a level: */
+	enum { LEVEL_NOTHING, LEVEL_HEADER, LEVEL_ALL, LEVEL_LONG } level;
 };
 void search_match_init(struct search_match *m, const struct store *store);
 void search_match_free(struct search_match *m);

@@ -1,9 +1,11 @@
 /*
- * imap_text.h - finding a substring in text of any case, whole or in pieces.
+ * imap_text.h - text in the form in which SEARCH compares it.
  *
- * Text is UTF-8; case is folded one character to one (no locale), so "ß" and
- * "SS" differ. What is searched for is folded once, what is searched is
- * folded on the way.
+ * Folded text is NFC of the full case folding (Unicode 3.13, D145, composed
+ * again): "É", "e" with an accent behind it and "é" are one, and so are "ß"
+ * and "SS". No locale. What is searched for is folded once, what is searched
+ * is folded on the way. It holds no NUL (which becomes 0x01), so that NUL may
+ * stand between texts.
  */
 #ifndef SERVE_IMAP_TEXT_H
 #define SERVE_IMAP_TEXT_H
@@ -13,23 +15,17 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-/* Appends text folded. Bytes that are no UTF-8 stay as they are. */
+/* Appends a whole text folded. Bytes that are no UTF-8 stay as they are. */
 void imap_text_fold(struct buf *out, struct str text);
-/* needle is folded. `room` is used again from call to call. */
-bool imap_text_has(struct str text, struct str needle, struct buf *room);
 
-struct imap_finder {
-	struct str needle;	/* folded; borrowed */
-	bool found;
-	/* private */
-	struct buf window;	/* folded text that may begin a match */
-	char cut[4];		/* of a character that is not complete */
-	size_t n_cut;
+/* A text that comes in pieces, cut anywhere. */
+struct imap_fold {
+	struct buf held;	/* what the next piece may still change */
 };
-void imap_finder_init(struct imap_finder *f, struct str needle);
-/* Another text begins: matches do not reach over from the one before. */
-void imap_finder_restart(struct imap_finder *f);
-void imap_finder_add(struct imap_finder *f, struct str piece);
-void imap_finder_free(struct imap_finder *f);
+void imap_fold_init(struct imap_fold *f);
+void imap_fold_add(struct imap_fold *f, struct buf *out, struct str piece);
+/* The text ends; another may begin. */
+void imap_fold_end(struct imap_fold *f, struct buf *out);
+void imap_fold_free(struct imap_fold *f);
 
 #endif

@@ -40,6 +40,7 @@ libcore_a_SOURCES += \
 	core/serve/imap_envelope.c core/serve/imap_envelope.h \
 	core/serve/imap_items.c \
 	core/serve/imap_keys.c \
+	core/serve/imap_legible.c core/serve/imap_legible.h \
 	core/serve/imap_match.c \
 	core/serve/imap_order.c core/serve/imap_order.h \
 	core/serve/imap_object.c core/serve/imap_object.h \

@@ -6,6 +6,7 @@
 
 #include "fakestore.h"
 #include "serve/imap_envelope.h"
+#include "serve/imap_legible.h"
 #include "serve/imap_out.h"
 #include "serve/imap_text.h"
 
@@ -200,45 +201,156 @@ test_deep(void **state)
 /* ------------------------------------------------------------------ text */
 
 static const struct {
-	const char *text, *needle;
-	bool found;
+	const char *text, *folded;
 } texts[] = {
-	{"abc", "b", true}, {"abc", "", true}, {"", "a", false},
-	{"ABC", "bc", true}, {"aab", "ab", true}, {"ab", "abc", false},
-	{"\xc3\x84pfel", "\xc3\xa4PF", true},
-	{"x\xf0\x9f\x98\x80y", "\xf0\x9f\x98\x80Y", true},
-	{"\xe2\x82", "x", false}, {"a\xc3x", "x", true},
-	{"\xe2\x82\xc3\xa4", "\xc3\x84", true},
-	{"\xc8\xba", "\xe2\xb1\xa5", true},
+	{"abc", "abc"}, {"", ""}, {"ABC@[`{", "abc@[`{"},
+	{"\xc3\x84pfel", "\xc3\xa4pfel"},
+	{"x\xf0\x9f\x98\x80Y", "x\xf0\x9f\x98\x80y"},
+	{"\xf0\x90\x90\x80", "\xf0\x90\x90\xa8"},	/* Deseret */
+	/* No UTF-8 stays. */
+	{"\xe2\x82", "\xe2\x82"}, {"A\xc3X", "a\xc3x"},
+	{"\xe2\x82\xc3\x84", "\xe2\x82\xc3\xa4"}, {"\xcc", "\xcc"},
+	{"\xc8\xba", "\xe2\xb1\xa5"},
+	/* One becomes two. */
+	{"Stra\xc3\x9f" "e", "strasse"}, {"\xef\xac\x81", "fi"},
+	/* Two become one, and in their order. */
+	{"E\xcc\x81t", "\xc3\xa9t"}, {"e\xcc\x81", "\xc3\xa9"},
+	{"a\xcc\x81\xcc\xa3", "\xe1\xba\xa1\xcc\x81"},
+	{"\xe2\x84\xab", "\xc3\xa5"},			/* Angstrom */
+	{"\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8", "\xea\xb0\x81"},
+	{"\xea\xb0\x80\xe1\x86\xa8", "\xea\xb0\x81"},
+	{"\xcf\x82\xce\xa3", "\xcf\x83\xcf\x83"},
+	{"\xce\x91\xcd\x85", "\xce\xb1\xce\xb9"},
+	{"\xcc\x81" "a", "\xcc\x81" "a"},
 };
 
 static void
 test_text(void **state)
 {
-	struct imap_finder f;
-	struct buf needle, room;
+	struct imap_fold f;
+	struct buf b;
 	size_t i, at, cut;
 
 	(void)state;
-	buf_init(&needle, BUF_NO_CAP);
-	buf_init(&room, BUF_NO_CAP);
+	buf_init(&b, BUF_NO_CAP);
+	imap_fold_init(&f);
 	for (i = 0; i < COUNT(texts); i++) {
 		struct str s = str_from(texts[i].text);
 
-		buf_reset(&needle);
-		imap_text_fold(&needle, str_from(texts[i].needle));
-		assert_int_equal(imap_text_has(s, buf_str(&needle), &room),
-			texts[i].found);
+		buf_reset(&b);
+		imap_text_fold(&b, s);
+		assert_string_equal(buf_c(&b), texts[i].folded);
 		for (cut = 1; cut < 6; cut++) {
-			imap_finder_init(&f, buf_str(&needle));
+			buf_reset(&b);
 			for (at = 0; at < s.len; at += cut)
-				imap_finder_add(&f, str_sub(s, at, cut));
-			assert_int_equal(f.found, texts[i].found);
-			imap_finder_free(&f);
+				imap_fold_add(&f, &b, str_sub(s, at, cut));
+			imap_fold_end(&f, &b);
+			assert_string_equal(buf_c(&b), texts[i].folded);
 		}
 	}
-	buf_free(&needle);
-	buf_free(&room);
+	buf_reset(&b);
+	imap_text_fold(&b, str_of("a\0b", 3));
+	assert_string_equal(buf_c(&b), "a\1b");
+	buf_free(&b);
+	imap_fold_free(&f);
+}
+
+/* Marks without end: the same however it is cut. */
+static void
+test_many_marks(void **state)
+{
+	struct imap_fold f;
+	struct buf text, whole, cut;
+	size_t at;
+
+	(void)state;
+	buf_init(&text, BUF_NO_CAP);
+	buf_init(&whole, BUF_NO_CAP);
+	buf_init(&cut, BUF_NO_CAP);
+	imap_fold_init(&f);
+	for (at = 0; at < 5000; at++)
+		buf_adds(&text, at % 2 ? "\xcc\x81" : "\xcc\xa3");
+	imap_text_fold(&whole, buf_str(&text));
+	for (at = 0; at < text.len; at += 7)
+		imap_fold_add(&f, &cut, str_sub(buf_str(&text), at, 7));
+	imap_fold_end(&f, &cut);
+	assert_string_equal(buf_c(&whole), buf_c(&cut));
+	buf_free(&text);
+	buf_free(&whole);
+	buf_free(&cut);
+	imap_fold_free(&f);
+}
+
+#define FIELD "\0\x10"
+#define INNER "\0\x12"
+#define BODY "\0\x13"
+static const struct {
+	struct str records;
+	struct legible_key key;
+	bool found;
+} finds[] = {
+	{STR(FIELD "a: b" BODY "text"), {.needle = STR("ex")}, true},
+	{STR(FIELD "a: b" BODY "text"), {.needle = STR("a: b")}, true},
+	{STR(FIELD "a: b" BODY "text"), {.needle = STR("bt")}, false},
+	{STR(FIELD "a: b" BODY "text"), {.needle = STR("b\x13t")}, false},
+	{STR(FIELD "a: b" BODY "text"), {.needle = STR("\x13text")}, false},
+	{STR(FIELD "a: b" BODY "text"), {IN_BODY, .needle = STR("b")}, false},
+	{STR(FIELD "a: b" BODY "b"), {IN_BODY, .needle = STR("b")}, true},
+	{STR(FIELD "a: b" INNER "x: y"), {IN_BODY, .needle = STR("x")}, true},
+	{STR(FIELD "a: b"), {IN_FIELD, .name = STR("a"), .needle = STR("b")},
+		true},
+	{STR(FIELD "a: b"), {IN_FIELD, .name = STR("a"), .needle = STR("a")},
+		false},
+	{STR(FIELD "a: b"), {IN_FIELD, .name = STR("a"), .needle = STR(" ")},
+		false},
+	{STR(FIELD "a: xa"), {IN_FIELD, .name = STR("a"), .needle = STR("a")},
+		true},
+	{STR(FIELD "aa: b"), {IN_FIELD, .name = STR("a"), .needle = STR("b")},
+		false},
+	{STR(FIELD "a: "), {IN_FIELD, .name = STR("a")}, true},
+	{STR(FIELD "b: x" FIELD "a: "), {IN_FIELD, .name = STR("a")}, true},
+	{STR(FIELD "b: "), {IN_FIELD, .name = STR("a")}, false},
+	{STR(INNER "a: b"), {IN_FIELD, .name = STR("a"), .needle = STR("b")},
+		false},
+	{STR("\0\x02" "s"), {IN_ENVELOPE, ENVELOPE_SUBJECT,
+		.needle = STR("s")}, true},
+	{STR("\0\x02" "s"), {IN_ENVELOPE, ENVELOPE_FROM, .needle = STR("s")},
+		false},
+	{STR("\0\x02" "s"), {.needle = STR("s")}, false},
+	{STR(""), {.needle = STR("s")}, false}, {STR(""), {IN_BODY}, true},
+	{STR(BODY), {IN_BODY, .needle = STR("s")}, false},
+};
+
+static void
+test_legible(void **state)
+{
+	struct buf b;
+	size_t i, at;
+	bool found;
+
+	(void)state;
+	buf_init(&b, BUF_NO_CAP);
+	for (i = 0; i < COUNT(finds); i++) {
+		struct str all = finds[i].records;
+
+		assert_int_equal(legible_has(all, &finds[i].key),
+			finds[i].found);
+		if (finds[i].key.where > IN_BODY)
+			continue;	/* fields come whole */
+		buf_reset(&b);
+		for (at = 0, found = false; at < all.len; at++) {
+			buf_addc(&b, all.at[at]);
+			if (at + 1 < all.len && (!all.at[at] ||
+			    (at > 0 && !all.at[at - 1])))
+				continue;
+			found = found || legible_has(buf_str(&b),
+				&finds[i].key);
+			legible_keep_end(&b, &finds[i].key);
+		}
+		assert_int_equal(found || !finds[i].key.needle.len,
+			finds[i].found);
+	}
+	buf_free(&b);
 }
 
 static void
@@ -295,6 +407,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_refused),
 	cmocka_unit_test(test_deep),
 	cmocka_unit_test(test_text),
+	cmocka_unit_test(test_many_marks),
+	cmocka_unit_test(test_legible),
 	cmocka_unit_test(test_envelope),
 	cmocka_unit_test(test_ranges),
 };

@@ -1,0 +1,65 @@
+#!/usr/bin/python3
+"""SEARCH TEXT, BODY, HEADER, SUBJECT and addresses over nasty mail: what is
+found is what the texts say that the mail was made of.
+
+Environment: SEEDS 2 (corpora), QUERIES 400 (of each)."""
+import os
+import random
+import sys
+sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
+import nasty
+import tap
+from server import PASSWORD, Server
+from wire import Line
+
+SEEDS = int(os.environ.get("SEEDS", "2"))
+QUERIES = int(os.environ.get("QUERIES", "400"))
+MAILS = 120
+
+
+def found(c, keys):
+    c.send(b"t UID SEARCH RETURN () CHARSET UTF-8 " + keys + b"\r\n")
+    return numbers(c.until(b"t"), keys)
+
+
+def numbers(answer, keys):
+    lines, rest = answer
+    tap.ok(rest.startswith(b"OK"), "%r: %r" % (keys, rest))
+    out = []
+    for line in lines:
+        if line.startswith(b"* ESEARCH") and b" ALL " in line:
+            for run in line.split(b" ALL ")[1].split()[0].split(b","):
+                a, _, b = run.partition(b":")
+                out += range(int(a), int(b or a) + 1)
+    return out
+
+
+def fill(c, name, mails):
+    c.imap(b"c", b"CREATE " + name)
+    for m in mails:
+        rest = c.imap(b"a", b"APPEND %s {%d+}\r\n%s" % (
+            name, len(m.bytes), m.bytes))[1]
+        tap.ok(rest.startswith(b"OK"), rest)
+    c.imap(b"s", b"SELECT " + name)
+
+
+def compare(c, mails, seed):
+    rng = random.Random(seed)
+    for _ in range(QUERIES):
+        q = nasty.Query(rng, mails)
+        tap.eq(found(c, q.bytes), q.answer(), q.bytes.decode("utf-8"))
+
+
+def log_in(s):
+    c = Line(s.ports["imap"], timeout=60)
+    c.line()
+    c.imap(b"t", b'LOGIN bob@example.test "%s"' % PASSWORD.encode())
+    return c
+
+
+with Server() as server, log_in(server) as line:
+    for seed in range(SEEDS):
+        mails = nasty.corpus(MAILS, seed)
+        fill(line, b"n%d" % seed, mails)
+        tap.call("corpus %d" % seed, compare, line, mails, seed)
+tap.done()
