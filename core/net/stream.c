@@ -19,6 +19,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "net/deflate.h"
 #include "net/tls_impl.h"
 
 #define IN_SMALL 4096
@@ -44,6 +45,7 @@ stream_close(struct stream *s)
 		ERR_clear_error();
 	}
 	close(s->fd);
+	deflate_free(s->deflate);
 	free(s->in);
 	free(s->out);
 	free(s->failed);
@@ -186,9 +188,10 @@ ssl_again(struct stream *s, int code, const char *what)
 
 /* -------------------------------------------------------------- reading */
 
-/* One read into out; 0 at end or failure. wait: block for the first byte. */
+/* One read off the wire; 0 at end or failure. wait: block for the first
+ * byte. */
 static size_t
-read_some(struct stream *s, void *out, size_t room, bool wait)
+read_wire(struct stream *s, void *out, size_t room, bool wait)
 {
 	ssize_t n;
 	int next;
@@ -222,6 +225,56 @@ read_some(struct stream *s, void *out, size_t room, bool wait)
 	count(s, (size_t)n);
 	s->bytes_in += (uint64_t)n;
 	return (size_t)n;
+}
+
+/* Packed data that unpacks to nothing must not keep us for ever. */
+static bool
+is_overdue(const struct stream *s)
+{
+	return s->limit != CLOCK_NEVER && clock_mono() > s->deadline;
+}
+
+/* More packed bytes; false: none came. */
+static bool
+fetch_packed(struct stream *s, bool wait)
+{
+	size_t room, n;
+	char *to = deflate_room(s->deflate, &room);
+
+	if (is_overdue(s))
+		stream_fail(s, ERR_TIMEOUT, "time-out");
+	n = read_wire(s, to, room, wait);
+	deflate_came(s->deflate, n);
+	return n > 0;
+}
+
+/* As read_wire, of what the peer packed. */
+static size_t
+read_packed(struct stream *s, void *out, size_t room, bool wait)
+{
+	enum deflate_got got;
+	size_t n;
+
+	while (!s->failed && !s->eof) {
+		if (!deflate_holds(s->deflate) && !fetch_packed(s, wait))
+			return 0;
+		got = deflate_unpack(s->deflate, out, room, &n);
+		if (n)
+			return n;
+		if (got == DEFLATE_END)
+			s->eof = true;
+		else if (got == DEFLATE_DAMAGED)
+			stream_fail(s, ERR_PROTOCOL,
+				"compressed data is damaged");
+	}
+	return 0;
+}
+
+static size_t
+read_some(struct stream *s, void *out, size_t room, bool wait)
+{
+	return s->deflate ? read_packed(s, out, room, wait) :
+		read_wire(s, out, room, wait);
 }
 
 /* Adds input to the buffer; false when none came. */
@@ -374,6 +427,14 @@ stream_line(struct stream *s, size_t max, struct str *line)
 	}
 }
 
+/* What OpenSSL or zlib has taken already is not seen by epoll. */
+static bool
+holds_input(const struct stream *s)
+{
+	return (s->ssl && SSL_has_pending(s->ssl)) ||
+		(s->deflate && deflate_holds(s->deflate));
+}
+
 bool
 stream_pending(struct stream *s, bool any_byte)
 {
@@ -385,9 +446,9 @@ stream_pending(struct stream *s, bool any_byte)
 		return true;
 	if (str_has_byte(have, '\n'))
 		return true;
-	if (!s->ssl || !SSL_has_pending(s->ssl))
+	if (!holds_input(s))
 		return false;
-	/* Records that OpenSSL has read already are not seen by epoll. */
+	start_call(s);
 	if (!fill(s, false))
 		return s->failed || s->eof;
 	return any_byte || str_has_byte(buffered(s), '\n');
@@ -395,12 +456,11 @@ stream_pending(struct stream *s, bool any_byte)
 
 /* -------------------------------------------------------------- writing */
 
-static bool
-write_out(struct stream *s, const char *at, size_t n)
+static void
+write_wire(struct stream *s, const char *at, size_t n)
 {
 	ssize_t done;
 
-	start_call(s);
 	while (n && !s->failed) {
 		if (s->ssl) {
 			errno = 0;
@@ -427,16 +487,39 @@ write_out(struct stream *s, const char *at, size_t n)
 		count(s, (size_t)done);
 		s->bytes_out += (uint64_t)done;
 	}
-	return !s->failed;
+}
+
+/* all: the peer must get it now, so the packer holds nothing back. */
+static void
+write_out(struct stream *s, struct str plain, bool all)
+{
+	struct str packed;
+
+	start_call(s);
+	if (!s->deflate) {
+		write_wire(s, plain.at, plain.len);
+		return;
+	}
+	while (!s->failed && (packed = deflate_pack(s->deflate, &plain,
+		all)).len)
+		write_wire(s, packed.at, packed.len);
+}
+
+static void
+empty_out(struct stream *s, bool all)
+{
+	struct str plain = str_of(s->out_len ? s->out : "", s->out_len);
+
+	s->out_len = 0;
+	if (plain.len || s->deflate)
+		write_out(s, plain, all);
 }
 
 bool
 stream_flush(struct stream *s)
 {
-	uint32_t n = s->out_len;
-
-	s->out_len = 0;
-	return n ? write_out(s, s->out, n) : !s->failed;
+	empty_out(s, true);
+	return !s->failed;
 }
 
 void
@@ -445,9 +528,9 @@ stream_write(struct stream *s, const void *bytes, size_t n)
 	if (s->failed || n == 0)
 		return;
 	if (n > OUT_ROOM - s->out_len) {
-		stream_flush(s);
+		empty_out(s, false);
 		if (n >= OUT_ROOM) {
-			write_out(s, bytes, n);
+			write_out(s, str_of(bytes, n), false);
 			return;
 		}
 	}
@@ -648,11 +731,38 @@ stream_tls_facts(const struct stream *s, struct tls_facts *out)
 	return true;
 }
 
+/* ---------------------------------------------------------- compression */
+
+bool
+stream_compress(struct stream *s)
+{
+	struct str behind = buffered(s);
+	size_t room;
+	char *to;
+
+	s->deflate = deflate_new();
+	to = deflate_room(s->deflate, &room);
+	if (behind.len > room)
+		return false;
+	memcpy(to, behind.at, behind.len);
+	deflate_came(s->deflate, behind.len);
+	stream_discard_input(s);
+	return true;
+}
+
+bool
+stream_is_compressed(const struct stream *s)
+{
+	return s->deflate || (s->ssl && SSL_get_current_compression(s->ssl));
+}
+
 bool
 stream_release(struct stream *s)
 {
 	if (s->in_at != s->in_end || s->out_len || stream_pending(s, true))
 		return false;
+	if (s->deflate)
+		deflate_rest(s->deflate);
 	free(s->in);
 	free(s->out);
 	s->in = s->out = NULL;

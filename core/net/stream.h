@@ -22,11 +22,13 @@
 #include "base/str.h"
 #include "net/tls.h"
 
+struct deflate;
 struct ssl_st;
 
 struct stream {
 	int fd;
 	struct ssl_st *ssl;	/* NULL in the clear */
+	struct deflate *deflate;	/* NULL: not compressed */
 	char *in;		/* read buffer, NULL while empty and parked */
 	uint32_t in_at, in_end, in_room;
 	char *out;
@@ -98,6 +100,13 @@ bool stream_tls_binding(const struct stream *s, unsigned char out[32]);
 /* The mail address in the client's certificate, which our authority has
  * signed; false: there is none. */
 bool stream_tls_address(const struct stream *s, char *out, size_t size);
+
+/* From here on both directions are raw DEFLATE, below TLS; what came already
+ * but was not consumed is compressed. Flush before. false: more came than a
+ * peer that waits for our answer sends; close then. */
+bool stream_compress(struct stream *s);
+/* By stream_compress, or by TLS. */
+bool stream_is_compressed(const struct stream *s);
 
 /* Before parking: gives empty buffers back. Returns false if input is
  * waiting or output is not flushed: then do not park. */

@@ -58,6 +58,7 @@ static const struct verb verbs[] = {
 	{"LOGOUT", ANY, NO_ARGS | QUIET, verb_logout},
 	{"ID", ANY, 0, imap_id},
 	{"STARTTLS", IMAP_FRESH, NO_ARGS, imap_starttls},
+	{"COMPRESS", LOGGED_IN, QUIET, imap_compress},
 	{"AUTHENTICATE", IMAP_FRESH, 0, imap_authenticate},
 	{"LOGIN", IMAP_FRESH, 0, imap_login},
 	{"ENABLE", LOGGED_IN, 0, imap_enable},

@@ -90,6 +90,7 @@ typedef struct imap_answer (*imap_verb)(struct imap *k, struct imap_in *in,
 const char *imap_capabilities(struct imap *k);
 struct imap_answer imap_capability(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_starttls(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_compress(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_authenticate(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_login(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_enable(struct imap *k, struct imap_in *in, bool);

@@ -1,6 +1,7 @@
 /*
  * imap_login.c - who is there and what can be done: CAPABILITY, ID, STARTTLS,
- * LOGIN, AUTHENTICATE (RFC 4422, SASL-IR of RFC 4959), ENABLE, NAMESPACE.
+ * COMPRESS (RFC 4978), LOGIN, AUTHENTICATE (RFC 4422, SASL-IR of RFC 4959),
+ * ENABLE, NAMESPACE.
  *
  * Passwords pass through the command arena and buffers that are wiped, and
  * are never logged; the log names the login that was tried.
@@ -8,6 +9,7 @@
 #include "base/enc.h"
 #include "base/log.h"
 #include "plug/auth.h"
+#include "plug/hooks.h"
 #include "serve/imap.h"
 #include "serve/imap_metadata.h"
 
@@ -28,6 +30,13 @@ offers_login(const struct imap *k)
 	return session_is_private(k->session);
 }
 
+/* RFC 4978 section 3: not while it is on. */
+static bool
+offers_compression(const struct imap *k)
+{
+	return !stream_is_compressed(&k->session->stream);
+}
+
 static bool
 offers_no_login(const struct imap *k)
 {
@@ -44,6 +53,7 @@ static const struct {
 } capabilities[] = {
 	{"IMAP4rev1 SASL-IR LITERAL+ ID ENABLE", ALWAYS, NULL},
 	{"STARTTLS", IMAP_FRESH, offers_tls},
+	{"COMPRESS=DEFLATE", INSIDE, offers_compression},
 	{NULL, IMAP_FRESH, offers_login},	/* AUTH=... */
 	{"LOGINDISABLED", IMAP_FRESH, offers_no_login},
 	{"IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE", INSIDE, NULL},
@@ -296,6 +306,31 @@ imap_starttls(struct imap *k, struct imap_in *in, bool uid)
 			LOG_S("error", e.text));
 		k->state = IMAP_OUT;
 	}
+	return IMAP_ANSWER(IMAP_SAID, NULL, "");
+}
+
+/* RFC 4978 section 3: our OK is the last line in the clear, and what the
+ * client sends behind it is compressed. Login comes first and TLS before
+ * that, so that neither is set up under compression. */
+struct imap_answer
+imap_compress(struct imap *k, struct imap_in *in, bool uid)
+{
+	struct stream *s = &k->session->stream;
+	struct str method;
+
+	(void)uid;
+	if (!imap_atom(in, &method) || !imap_end(in))
+		return imap_bad(k, in);
+	if (!str_iis(method, "DEFLATE"))
+		return IMAP_ANSWER(IMAP_BAD, NULL, "Method is not known here");
+	if (stream_is_compressed(s))
+		return IMAP_ANSWER(IMAP_NO, "COMPRESSIONACTIVE",
+			"It is compressed already");
+	stream_write_str(s, imap_command_of(in)->tag);
+	stream_puts(s, " OK From here on compressed\r\n");
+	hooks_set_last_words(-1, NULL);
+	if (!stream_flush(s) || !stream_compress(s))
+		k->state = IMAP_OUT;
 	return IMAP_ANSWER(IMAP_SAID, NULL, "");
 }
 

@@ -352,7 +352,8 @@ serve(struct guest *g, unsigned why)
 	enum session_next next;
 	int n = 1;
 
-	hooks_set_last_words(g->fd, s->tls ? NULL : s->protocol->last_words);
+	hooks_set_last_words(g->fd, s->tls || stream_is_compressed(&s->stream) ?
+		NULL : s->protocol->last_words);
 	next = first_step(s, why);
 	while (next == SESSION_MORE && s->opened && n++ < TURN_MOST &&
 		!stream_failed(&s->stream) &&
