@@ -14,7 +14,7 @@ libcore_a_SOURCES += core/mail/reply.c core/mail/reply.h \
 	core/mail/message.h
 libcore_a_SOURCES += core/mail/mime.c core/mail/mime_content.c \
 	core/mail/mime_imap.c core/mail/mime_cache.c \
-	core/mail/mime_thread.c \
+	core/mail/mime_preview.c core/mail/mime_thread.c \
 	core/mail/mime_parts.h core/mail/mime.h
 
 check_PROGRAMS += t/unit/mail/reply t/unit/mail/addr t/unit/mail/header \

@@ -21,6 +21,8 @@
 #define HEADERS_MAX (1024 * 1024)
 #define LINE_KEEP 1000
 #define BOUNDARY_MAX 512
+#define TASTE_PLAIN 4096	/* bytes of a text part, for the preview */
+#define TASTE_HTML 32768	/* much of which is no text */
 
 struct open_part {
 	uint32_t part;
@@ -51,6 +53,10 @@ struct mime {
 	uint64_t *body_lines;		/* line ends before the body, by part */
 	struct buf text;
 	uint64_t thread;
+	struct buf taste;		/* how the body of the part on top begins */
+	size_t taste_left;		/* what of it is still wanted */
+	struct mime_form taste_form;	/* in scratch */
+	struct buf preview;
 	struct arena scratch;
 };
 
@@ -110,6 +116,21 @@ part_open(struct mime *m, uint64_t at)
 	m->head_line = 0;
 }
 
+/* The text part on top has ended. Some have none ("see the HTML part"): the
+ * next one may have. */
+static void
+taste_end(struct mime *m, uint64_t end)
+{
+	uint64_t body_at = top_part(m)->body_at;
+	uint64_t len = end > body_at ? end - body_at : 0;
+
+	if (m->taste.len > len)		/* the boundary behind it */
+		m->taste.len = (size_t)len;
+	mime_preview(&m->preview, &m->taste_form, buf_str(&m->taste));
+	buf_reset(&m->taste);
+	m->taste_left = 0;
+}
+
 /* The part on top ends at byte `end`, before which `lines` line ends stand. */
 static void
 part_close(struct mime *m, uint64_t end, uint64_t lines)
@@ -117,6 +138,9 @@ part_close(struct mime *m, uint64_t end, uint64_t lines)
 	struct open_part *o = top(m);
 	uint64_t n = lines - m->body_lines[o->part];
 
+	if (m->taste.len > 0)
+		taste_end(m, end);
+	m->taste_left = 0;
 	m->part[o->part].at.end = end;
 	m->part[o->part].at.lines = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 	free(o->boundary);
@@ -130,6 +154,8 @@ mime_new(void)
 
 	buf_init(&m->head, BUF_NO_CAP);
 	buf_init(&m->text, BUF_NO_CAP);
+	buf_init(&m->taste, BUF_NO_CAP);
+	buf_init(&m->preview, BUF_NO_CAP);
 	arena_init(&m->scratch);
 	m->head_left = HEADERS_MAX;
 	part_open(m, 0);
@@ -145,6 +171,8 @@ mime_free(struct mime *m)
 		part_close(m, 0, 0);
 	buf_free(&m->head);
 	buf_free(&m->text);
+	buf_free(&m->taste);
+	buf_free(&m->preview);
 	arena_free(&m->scratch);
 	free(m->part);
 	free(m->body_lines);
@@ -177,6 +205,20 @@ become_multipart(struct mime *m, struct str boundary, struct str subtype)
 	o->is_digest = str_iis(subtype, "digest");
 }
 
+/* The preview is made of the first text part that is no attachment. */
+static void
+taste_begin(struct mime *m, const struct mime_content *c)
+{
+	bool is_html = str_iis(c->subtype, "html");
+
+	if (m->preview.len > 0 || !str_iis(c->type, "text") ||
+	    (!is_html && !str_iis(c->subtype, "plain")) ||
+	    str_iis(c->disposition, "attachment"))
+		return;
+	mime_content_form(c, &m->scratch, &m->taste_form);
+	m->taste_left = is_html ? TASTE_HTML : TASTE_PLAIN;
+}
+
 /* The header section on top is complete and its body begins at body_at. A
  * message inside opens the next header section. */
 static void
@@ -207,6 +249,8 @@ header_done(struct mime *m, uint64_t body_at, uint64_t lines)
 	if (kind == MIME_MULTIPART)
 		become_multipart(m, boundary, c.subtype);
 	mime_text_content(&m->text, e, &c, &m->scratch);
+	if (kind == MIME_LEAF)
+		taste_begin(m, &c);
 	if (kind == MIME_MESSAGE)
 		part_open(m, body_at);
 }
@@ -338,12 +382,22 @@ remember(struct mime *m, const char *at, size_t len)
 	buf_add(&m->head, at, len < room ? len : room);
 }
 
+static void
+taste_add(struct mime *m, const char *at, size_t len)
+{
+	len = len < m->taste_left ? len : m->taste_left;
+	buf_add(&m->taste, at, len);
+	m->taste_left -= len;
+}
+
 /* What of a line has to be kept: in a body, only what may be a boundary. */
 static void
 line_keep(struct mime *m, const char *at, size_t len)
 {
 	size_t room = LINE_KEEP - m->n_keep;
 
+	if (m->taste_left > 0)
+		taste_add(m, at, len);
 	if (m->in_header)
 		remember(m, at, len);
 	else if (m->line_len == 0 && len > 1 &&
@@ -392,7 +446,8 @@ mime_end(struct mime *m, struct buf *out)
 	while (m->depth > 0)
 		part_close(m, m->at, m->lines);
 	r = (struct mime_result){.part = m->part, .n_parts = m->n_parts,
-		.text = &m->text, .length = m->at, .thread = m->thread};
+		.text = &m->text, .length = m->at, .thread = m->thread,
+		.preview = &m->preview};
 	mime_cache_write(out, &r);
 	mime_free(m);
 }

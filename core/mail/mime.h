@@ -50,6 +50,7 @@ struct mime_view {
 	struct str parts;	/* packed */
 	bool is_old;		/* without what follows */
 	uint64_t thread;	/* RFC 8474; 0: it has no ids */
+	struct str preview;	/* RFC 8970: UTF-8, or empty */
 };
 /* false: not a cache, or of another version: parse the message again. */
 bool mime_open(struct str cache, struct mime_view *out);

@@ -5,8 +5,9 @@
  *	length			8	of the message
  *	n_parts			4
  *	envelope, body, bodystructure	3 x 4	their lengths
- *	thread			8	not in version 1
+ *	thread, length of the preview	8 + 2	not in version 1
  *	the three texts
+ *	the preview
  *	parts			n_parts records:
  *		header_at body_at end	3 x 4, or 3 x 8
  *		lines			4
@@ -25,7 +26,7 @@
 #define MAGIC "MRp"
 #define CACHE_VERSION 2
 #define HEAD_SIZE 29		/* of version 1 */
-#define MORE_SIZE 8
+#define MORE_SIZE 10
 #define FLAG_MULTIPART 1
 #define FLAG_MESSAGE 2
 
@@ -92,9 +93,11 @@ mime_cache_write(struct buf *out, const struct mime_result *r)
 	put(out, body.len, 4);
 	put(out, structure.len, 4);
 	put(out, r->thread, 8);
+	put(out, r->preview->len, 2);
 	buf_add(out, r->text->at + e[0].envelope.at, e[0].envelope.len);
 	buf_addstr(out, buf_str(&body));
 	buf_addstr(out, buf_str(&structure));
+	buf_addstr(out, buf_str(r->preview));
 	for (i = 0; i < r->n_parts; i++)
 		put_part(out, &e[i].at, wide);
 	buf_free(&body);
@@ -159,22 +162,25 @@ cut(struct str *in, uint64_t len, struct str *out)
 
 /* What came with version 2. */
 static bool
-take_more(struct str *in, uint64_t version, struct mime_view *out)
+take_more(struct str *in, uint64_t version, struct mime_view *out,
+	uint64_t *preview)
 {
 	out->is_old = version == 1;
 	out->thread = 0;
+	*preview = 0;
 	if (out->is_old)
 		return true;
 	if (in->len < MORE_SIZE)
 		return false;
 	out->thread = take(in, 8);
+	*preview = take(in, 2);
 	return true;
 }
 
 bool
 mime_open(struct str cache, struct mime_view *out)
 {
-	uint64_t version, wide, envelope, body, structure, n;
+	uint64_t version, wide, envelope, body, structure, preview, n;
 	struct str in = cache;
 	uint32_t i;
 
@@ -190,10 +196,11 @@ mime_open(struct str cache, struct mime_view *out)
 	envelope = take(&in, 4);
 	body = take(&in, 4);
 	structure = take(&in, 4);
-	if (!take_more(&in, version, out) || n == 0 || n > MIME_PARTS_MAX ||
+	if (!take_more(&in, version, out, &preview) || n == 0 || n > MIME_PARTS_MAX ||
 	    !cut(&in, envelope, &out->envelope) ||
 	    !cut(&in, body, &out->body) ||
 	    !cut(&in, structure, &out->bodystructure) ||
+	    !cut(&in, preview, &out->preview) ||
 	    in.len != n * record_size(wide))
 		return false;
 	out->n_parts = (uint32_t)n;

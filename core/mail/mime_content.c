@@ -273,16 +273,24 @@ mime_content_read(struct str section, bool is_in_digest, struct arena *a,
 }
 
 void
+mime_content_form(const struct mime_content *c, struct arena *a,
+	struct mime_form *out)
+{
+	struct str charset = find_param(c->params, "charset", a);
+
+	*out = (struct mime_form){.type = c->type, .subtype = c->subtype,
+		.charset = charset.at ? charset : STR(""),
+		.encoding = c->encoding.at ? c->encoding : STR("")};
+}
+
+void
 mime_form_read(struct str section, struct arena *a, struct mime_form *out)
 {
 	struct mime_content c;
-	struct str boundary, charset;
+	struct str boundary;
 
 	mime_content_read(section, false, a, &c, &boundary);
-	charset = find_param(c.params, "charset", a);
-	*out = (struct mime_form){.type = c.type, .subtype = c.subtype,
-		.charset = charset.at ? charset : STR(""),
-		.encoding = c.encoding.at ? c.encoding : STR("")};
+	mime_content_form(&c, a, out);
 }
 
 static void

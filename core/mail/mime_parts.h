@@ -61,10 +61,20 @@ struct mime_result {
 	const struct buf *text;
 	uint64_t length;
 	uint64_t thread;
+	const struct buf *preview;
 };
 
 /* The thread that a header section names; 0: it has no ids. */
 uint64_t mime_thread(struct str section);
+
+/* What it takes to read a part, as mime_form_read. */
+void mime_content_form(const struct mime_content *c, struct arena *a,
+	struct mime_form *out);
+/* Appends how the text of a part begins, at most MIME_PREVIEW_MOST bytes of
+ * UTF-8; nothing for one without text. raw: as it is encoded. */
+#define MIME_PREVIEW_MOST 800
+void mime_preview(struct buf *out, const struct mime_form *form,
+	struct str raw);
 
 /* Packs everything. */
 void mime_cache_write(struct buf *out, const struct mime_result *r);

@@ -20,7 +20,7 @@
 
 enum fetch_kind { FETCH_UID, FETCH_FLAGS, FETCH_INTERNALDATE, FETCH_SIZE,
 	FETCH_MODSEQ, FETCH_SAVEDATE, FETCH_EMAILID, FETCH_THREADID,
-	FETCH_ENVELOPE, FETCH_BODY, FETCH_STRUCTURE,
+	FETCH_PREVIEW, FETCH_ENVELOPE, FETCH_BODY, FETCH_STRUCTURE,
 	FETCH_SECTION, FETCH_BINARY, FETCH_BINARY_SIZE };
 
 enum section_text { SECTION_ALL, SECTION_HEADER, SECTION_FIELDS,
@@ -49,6 +49,7 @@ struct fetch_plan {
 	bool sets_seen;
 	bool needs_body;
 	bool needs_whole;	/* more than the oldest caches hold */
+	bool lazy;		/* PREVIEW that is not at hand is NIL */
 	uint64_t since;		/* CHANGEDSINCE; 0: none */
 	bool vanished;		/* RFC 7162 3.2.6 */
 	bool partial;		/* RFC 9394 3.3: only those in the window */

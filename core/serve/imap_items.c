@@ -102,6 +102,17 @@ write_thread_id(struct fetch *f, const struct imap_row *r)
 		imap_object_out(&f->line, IMAP_OBJECT_THREAD, thread);
 }
 
+/* RFC 8970 3.1: "" where there is nothing to show. */
+static void
+write_preview(struct fetch *f, const struct imap_row *r)
+{
+	const struct mime_view *v = imap_body_view(&f->body);
+
+	(void)r;
+	buf_adds(&f->line, "PREVIEW ");
+	mime_imap_string(&f->line, v->is_old ? str_of(NULL, 0) : v->preview);
+}
+
 static void
 write_envelope(struct fetch *f, const struct imap_row *r)
 {
@@ -135,6 +146,7 @@ static void (*const writers[])(struct fetch *f, const struct imap_row *r) = {
 	[FETCH_SAVEDATE] = write_saved,
 	[FETCH_EMAILID] = write_email_id,
 	[FETCH_THREADID] = write_thread_id,
+	[FETCH_PREVIEW] = write_preview,
 	[FETCH_ENVELOPE] = write_envelope,
 	[FETCH_BODY] = write_body,
 	[FETCH_STRUCTURE] = write_structure,

@@ -1,6 +1,7 @@
 /*
  * imap_plan.c - the items of FETCH as a client writes them, made into a plan
- * (RFC 3501 6.4.5, RFC 9051 6.4.5, RFC 7162, RFC 3516, RFC 8514, RFC 8474).
+ * (RFC 3501 6.4.5, RFC 9051 6.4.5, RFC 7162, RFC 3516, RFC 8514, RFC 8474, RFC
+ * 8970).
  * Nothing is read from the store here.
  */
 #include "serve/imap_fetch.h"
@@ -260,6 +261,7 @@ static const struct {
 	{"EMAILID", FETCH_EMAILID, MR_ROW_MESSAGE},
 	/* The message is read if the cache is of an old form. */
 	{"THREADID", FETCH_THREADID, MR_ROW_CACHE | MR_ROW_MESSAGE},
+	{"PREVIEW", FETCH_PREVIEW, MR_ROW_CACHE | MR_ROW_MESSAGE},
 	{"ENVELOPE", FETCH_ENVELOPE, MR_ROW_CACHE | MR_ROW_MESSAGE},
 	{"BODY", FETCH_BODY, MR_ROW_CACHE | MR_ROW_MESSAGE},
 	{"BODYSTRUCTURE", FETCH_STRUCTURE, MR_ROW_CACHE | MR_ROW_MESSAGE},
@@ -273,7 +275,8 @@ fetch_plan_add(struct fetch_plan *p, struct arena *a, enum fetch_kind kind)
 	if (p->has & 1u << kind)
 		return;
 	p->has |= 1u << kind;
-	p->needs_whole |= kind == FETCH_THREADID;
+	p->needs_whole |= kind == FETCH_THREADID ||
+		(kind == FETCH_PREVIEW && !p->lazy);
 	add_item(p, a)->kind = kind;
 	for (i = 0; i < sizeof simple / sizeof *simple; i++)
 		if (simple[i].kind == kind)
@@ -313,6 +316,18 @@ add_old_name(struct fetch_plan *p, struct imap_in *in, struct str word)
 	return refuse(in, "unknown item");
 }
 
+/* PREVIEW "(LAZY)", RFC 8970 section 4; "(CHANGEDSINCE 5)" may stand there
+ * too and is of the command. */
+static void
+read_lazy(struct fetch_plan *p, struct imap_in *in)
+{
+	static const char lazy[] = " (LAZY)";
+
+	p->lazy = str_istarts(in->rest, lazy);
+	if (p->lazy)
+		in->rest = str_sub(in->rest, sizeof lazy - 1, in->rest.len);
+}
+
 static bool
 read_item(struct fetch_plan *p, struct imap_in *in, struct str word)
 {
@@ -329,6 +344,8 @@ read_item(struct fetch_plan *p, struct imap_in *in, struct str word)
 	for (i = 0; i < sizeof simple / sizeof *simple; i++) {
 		if (!str_iis(word, simple[i].name))
 			continue;
+		if (simple[i].kind == FETCH_PREVIEW)
+			read_lazy(p, in);
 		fetch_plan_add(p, in->arena, simple[i].kind);
 		return true;
 	}

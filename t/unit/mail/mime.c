@@ -198,6 +198,69 @@ test_old_version(void **state)
 	buf_free(&copy);
 }
 
+#define TYPE(x) "Content-Type: " x "\r\n"
+#define CODING(x) "Content-Transfer-Encoding: " x "\r\n"
+#define TEN "0123456789"
+#define FIFTY TEN TEN TEN TEN TEN
+
+static const struct {
+	const char *text, *want;
+} previews[] = {
+	{"A: b\r\n\r\n", ""},
+	{"A: b\r\n\r\n Hello,\r\n\r\n\tworld \t\r\n", "Hello, world"},
+	{"A: b\r\n\r\n> old\r\nnew\r\n>old\r\nmore\r\n", "new more"},
+	{"A: b\r\n\r\n> only this\r\n", "> only this"},
+	{"A: b\r\n\r\n" FIFTY FIFTY FIFTY FIFTY "x", FIFTY FIFTY FIFTY FIFTY},
+	{"A: b\r\n\r\n" FIFTY FIFTY FIFTY TEN TEN TEN TEN "123456789 x",
+		FIFTY FIFTY FIFTY TEN TEN TEN TEN "123456789"},
+	{"A: b\r\n\r\nutf-8 unsaid: \303\244", "utf-8 unsaid: \303\244"},
+	{"A: b\r\n\r\nbad \344", "bad \357\277\275"},
+	{TYPE("text/plain; charset=iso-8859-1") "\r\n\344", "\303\244"},
+	{TYPE("text/plain; charset=utf-8") CODING("quoted-printable")
+		"\r\nGr=C3=BC=\r\n=C3=9Fe", "Gr\303\274\303\237e"},
+	{TYPE("text/plain; charset=utf-8") CODING("base64")
+		"\r\nR3LDvMOf\r\nZQ==\r\n", "Gr\303\274\303\237e"},
+	{TYPE("text/html") "\r\n<html><head><title>no</title><style>p{a:b}"
+		"</style></head><!-- no --><p title='>no'>One<br>t<b>wo</b>"
+		"</p><script>if (a < b) no</SCRIPT >&amp;&#228;&#xe4;&bogus;&",
+		"One two &\303\244\303\244&bogus;&"},
+	{TYPE("text/html") "\r\na < b <<i>c</i> <style>never closed",
+		"a < b <c"},
+	{TYPE("text/html") "\r\nHi&nbsp;&zwnj;&#847;&nbsp;&zwnj;&shy; you<",
+		"Hi you<"},
+	{TYPE("text/plain") "\r\n\342\200\256abc \331\205\342\200\214\331"
+		"\205", "abc \331\205\342\200\214\331\205"},
+	{TYPE("application/pdf") "\r\n%PDF", ""},
+	{TYPE("text/calendar") "\r\nBEGIN:VCALENDAR", ""},
+	{TYPE("multipart/mixed; boundary=x") "\r\npreamble\r\n--x\r\n"
+		TYPE("text/plain") "Content-Disposition: attachment\r\n\r\n"
+		"no\r\n--x\r\n" TYPE("text/plain") "\r\n \r\n--x\r\n"
+		TYPE("text/html") "\r\n<p>yes\r\n--x\r\n\r\nno\r\n--x--\r\n",
+		"yes"},
+	{TYPE("multipart/mixed; boundary=x") "\r\n--x\r\n\r\n--x\r\n\r\n"
+		"--y\r\nb\r\n--x--\r\n", "--y b"},
+	{TYPE("message/rfc822") "\r\nSubject: in\r\n\r\ninside", "inside"},
+};
+
+static void
+test_previews(void **state)
+{
+	struct mime_view v;
+	struct buf cache;
+	size_t i;
+
+	(void)state;
+	buf_init(&cache, BUF_NO_CAP);
+	for (i = 0; i < COUNT(previews); i++) {
+		buf_reset(&cache);
+		cache_of(str_from(previews[i].text), &cache);
+		assert_true(mime_open(buf_str(&cache), &v));
+		if (!str_is(v.preview, previews[i].want))
+			fail_msg("%zu: %.*s", i, STR_ARGS(v.preview));
+	}
+	buf_free(&cache);
+}
+
 static uint64_t
 thread_of(const char *header)
 {
@@ -290,6 +353,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_other_version),
 	cmocka_unit_test(test_old_version),
 	cmocka_unit_test(test_threads),
+	cmocka_unit_test(test_previews),
 	cmocka_unit_test(test_strings),
 	cmocka_unit_test(test_give_up),
 };

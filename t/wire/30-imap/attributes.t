@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What IMAP tells of messages and mailboxes beyond flags and dates: SAVEDATE
-(RFC 8514), OBJECTID (RFC 8474)."""
+(RFC 8514), OBJECTID (RFC 8474), PREVIEW (RFC
+8970)."""
 import re
 import sqlite3
 import sys
@@ -200,18 +201,69 @@ def test_thread_id(s):
             tap.eq(found(c, keys), want, keys)
 
 
+def age_last(s):
+    """The cache of the newest message, which has one part and "x" as its
+    preview, as it was written before there were threads and previews."""
+    change(s, "UPDATE cache SET bytes = CAST(substr(bytes, 1, 3) || x'01' ||"
+           " substr(bytes, 5, 25) || substr(bytes, 40, length(bytes) - 65)"
+           " || substr(bytes, -25) AS BLOB)"
+           " WHERE message = (SELECT max(message) FROM entry)")
+
+
 def test_old_cache(s):
     """messages whose cache is of an older form have a thread too"""
     with fresh(s, b"a") as c:
         c.append(b"a", mail(b"aged"))
         c.ok(b"SELECT a")
         want = ids(c, b"THREADID")
-        change(s, "UPDATE cache SET bytes = CAST(substr(bytes, 1, 3) ||"
-               " x'01' || substr(bytes, 5, 25) || substr(bytes, 38) AS BLOB)"
-               " WHERE message = (SELECT max(message) FROM entry)")
+        age_last(s)
         tap.eq(ids(c, b"THREADID"), want)
         tap.contains(c.ok(b"FETCH 1 ENVELOPE")[0], b"<aged@x>")
         tap.eq(found(c, b"THREADID " + want[0]), [1])
+
+
+# ------------------------------------------------------------- PREVIEW
+
+HTML = (b"Subject: h\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
+        b"<style>p {}</style><p>Gr\xc3\xbc\xc3\x9fe</p><p>an alle</p>\r\n")
+LONG = b"Subject: l\r\n\r\n" + 40 * b"0123456789\r\n"
+
+
+def test_preview(s):
+    """PREVIEW and PREVIEW (LAZY), in a list and alone"""
+    with fresh(s, b"a") as c:
+        tap.contains(c.ok(b"CAPABILITY")[0].split(), b"PREVIEW")
+        for message in (MESSAGE, HTML, LONG, b"Subject: none\r\n\r\n"):
+            c.append(b"a", message)
+        c.ok(b"SELECT a")
+        for how in (b"PREVIEW", b"preview (lazy)"):
+            got = b"\r\n".join(c.ok(b"FETCH 1:* (%s UID)" % how))
+            for want in (b'1 FETCH (PREVIEW "x" UID 1)',
+                         b"2 FETCH (PREVIEW {15}\r\nGr\xc3\xbc\xc3\x9fe an "
+                         b"alle UID 2)", b'4 FETCH (PREVIEW "" UID 4)'):
+                tap.contains(got, want)
+            tap.eq(len(re.search(rb'3 FETCH \(PREVIEW "([^"]*)"',
+                                 got).group(1)), 200)
+        for command in (b"FETCH 1 PREVIEW", b"FETCH 1 PREVIEW (LAZY)",
+                        b"FETCH 1 (PREVIEW (LAZY))"):
+            tap.eq(c.ok(command), [b'* 1 FETCH (PREVIEW "x")'], command)
+        for command in (b"FETCH 1 PREVIEW (CHANGEDSINCE 1)",
+                        b"FETCH 1 PREVIEW (LAZY) (CHANGEDSINCE 1)"):
+            tap.contains(c.ok(command)[0], b'FETCH (PREVIEW "x" MODSEQ (')
+        for command in (b"FETCH 1 PREVIEW (BUSY)",
+                        b"FETCH 1 (PREVIEW (BUSY))"):
+            c.refused(command, b"BAD")
+        tap.eq(c.ok(b"SEARCH SEEN"), [b"* SEARCH"])
+
+
+def test_preview_old(s):
+    """what is not at hand is NIL to the lazy, and made for others"""
+    with fresh(s, b"a") as c:
+        c.append(b"a")
+        age_last(s)
+        c.ok(b"SELECT a")
+        tap.eq(c.ok(b"FETCH 1 PREVIEW (LAZY)"), [b"* 1 FETCH (PREVIEW NIL)"])
+        tap.eq(c.ok(b"FETCH 1 PREVIEW"), [b'* 1 FETCH (PREVIEW "x")'])
 
 
 with Server() as server:
