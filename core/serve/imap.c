@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "serve/imap_place.h"
 
 enum verb_flag {
 	NO_ARGS = 1,
@@ -28,6 +29,7 @@ struct verb {
 	const char *name;
 	unsigned states, flags;
 	imap_verb run;
+	uint32_t needs;		/* MR_RIGHT_* in the selected mailbox */
 };
 
 #define ANY (IMAP_FRESH | IMAP_IN | IMAP_SELECTED)
@@ -73,6 +75,11 @@ static const struct verb verbs[] = {
 	{"UNSUBSCRIBE", LOGGED_IN, 0, imap_unsubscribe},
 	{"SELECT", LOGGED_IN, QUIET, imap_select},
 	{"EXAMINE", LOGGED_IN, QUIET, imap_examine},
+	{"GETACL", LOGGED_IN, 0, imap_getacl},
+	{"SETACL", LOGGED_IN, 0, imap_setacl},
+	{"DELETEACL", LOGGED_IN, 0, imap_deleteacl},
+	{"LISTRIGHTS", LOGGED_IN, 0, imap_listrights},
+	{"MYRIGHTS", LOGGED_IN, 0, imap_myrights},
 	{"GETMETADATA", LOGGED_IN, 0, imap_getmetadata},
 	{"SETMETADATA", LOGGED_IN, 0, imap_setmetadata},
 	{"APPEND", LOGGED_IN, 0, imap_append},
@@ -87,10 +94,12 @@ static const struct verb verbs[] = {
 	{"CANCELUPDATE", IMAP_SELECTED, 0, imap_cancelupdate},
 	{"STORE", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_store},
 	{"COPY", IMAP_SELECTED, HAS_UID, imap_copy},
-	{"MOVE", IMAP_SELECTED, HAS_UID | SAYS_MODSEQ, imap_move},
-	{"EXPUNGE", IMAP_SELECTED, NO_ARGS | SAYS_MODSEQ, imap_expunge},
+	{"MOVE", IMAP_SELECTED, HAS_UID | SAYS_MODSEQ, imap_move,
+		MR_RIGHT_TRASH | MR_RIGHT_EXPUNGE},
+	{"EXPUNGE", IMAP_SELECTED, NO_ARGS | SAYS_MODSEQ, imap_expunge,
+		MR_RIGHT_EXPUNGE},
 	{"EXPUNGE", IMAP_SELECTED, HAS_UID | NEEDS_UID | SAYS_MODSEQ,
-		imap_expunge},
+		imap_expunge, MR_RIGHT_EXPUNGE},
 };
 
 /* -------------------------------------------------------------- answers */
@@ -116,10 +125,11 @@ imap_store_failed(struct imap *k, int code, const struct mr_error *me)
 		{MR_STORE_OVER_QUOTA, "OVERQUOTA", "No room: over quota"},
 		{MR_STORE_BUSY, "INUSE", "Busy, try again"},
 		{MR_STORE_FULL, "UNAVAILABLE", "The disk is full"},
+		{IMAP_NO_RIGHT, "NOPERM", "That is not allowed to you"},
 	};
 	size_t i;
 
-	if (code == MR_STORE_FULL || code > MR_STORE_FULL)
+	if (code >= MR_STORE_FULL && code != IMAP_NO_RIGHT)
 		log_error("imap.store", LOG_S("session", k->session->id),
 			LOG_S("account", k->account), LOG_N("code", code),
 			LOG_S("error", me->text));
@@ -195,6 +205,19 @@ imap_tell_changes(struct imap *k, bool may_expunge, bool with_uid)
 	return true;
 }
 
+/* In another's mailbox, rights may have changed since the last command. */
+static bool
+check_rights(struct imap *k, const struct verb *v, struct imap_answer *no)
+{
+	if (!imap_place_refresh(k)) {
+		stream_puts(&k->session->stream, IMAP_BYE_RIGHTS);
+		k->state = IMAP_OUT;
+	}
+	*no = imap_store_failed(k, IMAP_NO_RIGHT, NULL);
+	return k->state != IMAP_OUT &&
+		(!k->box || !(v->needs & ~k->box->rights));
+}
+
 static struct imap_answer
 run(struct imap *k, struct imap_command *c)
 {
@@ -204,6 +227,8 @@ run(struct imap *k, struct imap_command *c)
 
 	if (against)
 		return IMAP_ANSWER(IMAP_BAD, NULL, against);
+	if (!check_rights(k, v, &a))
+		return a;
 	a = v->run(k, &c->in, c->uid);
 	if (!(v->flags & QUIET))
 		imap_tell_changes(k, c->uid || !(v->flags & KEEPS_NUMBERS),

@@ -70,7 +70,7 @@ struct imap_answer {
 #define IMAP_ANSWER(status_, code_, text_) \
 	((struct imap_answer){(status_), (code_), (text_)})
 /* What a failed call of the store is to the client: NO with [NONEXISTENT],
- * [ALREADYEXISTS], [OVERQUOTA], [CANNOT], [SERVERBUG], [UNAVAILABLE] (RFC
+ * [ALREADYEXISTS], [OVERQUOTA], [CANNOT], [NOPERM], [SERVERBUG], [UNAVAILABLE] (RFC
  * 5530); the last two are logged. */
 struct imap_answer imap_store_failed(struct imap *k, int code,
 	const struct mr_error *me);
@@ -117,6 +117,18 @@ struct imap_answer imap_delete(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_rename(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_subscribe(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_unsubscribe(struct imap *k, struct imap_in *in, bool);
+/* imap_acl.c */
+/* "lrs", or "\"\"" for none. */
+#define IMAP_RIGHTS_ROOM 16
+const char *imap_rights_out(uint32_t rights, char out[IMAP_RIGHTS_ROOM]);
+/* false: a letter stands for no right. */
+bool imap_rights_in(struct str word, uint32_t *rights);
+void imap_myrights_line(struct imap *k, const char *shown, uint32_t rights);
+struct imap_answer imap_setacl(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_deleteacl(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_getacl(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_listrights(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_myrights(struct imap *k, struct imap_in *in, bool);
 /* imap_metadata.c */
 struct imap_answer imap_getmetadata(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_setmetadata(struct imap *k, struct imap_in *in, bool);

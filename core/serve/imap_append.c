@@ -11,6 +11,7 @@
  * and a commit of the store holds one message.
  */
 #include "serve/imap.h"
+#include "serve/imap_place.h"
 
 #include "base/clock.h"
 #include "base/enc.h"
@@ -21,8 +22,8 @@
 #define TRACE_LENGTH 14
 
 struct append {
-	const char *name;
-	int64_t mailbox;
+	struct str name;
+	struct imap_place place;	/* of that name */
 	uint32_t flags;
 	const char *keywords;
 	int64_t received_ms;
@@ -36,11 +37,8 @@ struct append {
 static bool
 read_request(struct append *a, struct imap *k, struct imap_in *in)
 {
-	struct str name;
-
-	if (!imap_astring(in, &name) || !imap_blank(in))
+	if (!imap_astring(in, &a->name) || !imap_blank(in))
 		return false;
-	a->name = imap_name_in(k, name);
 	if (imap_is_char(in, '(') && (!imap_flag_list(in, false, &a->flags,
 	    &a->keywords) || !imap_blank(in)))
 		return false;
@@ -63,19 +61,15 @@ no_mailbox(void)
 static struct imap_answer
 check(struct imap *k, struct append *a, const struct imap_literal *l)
 {
-	const struct store *s = &k->house->store;
 	struct mr_error me = {{0}};
-	struct mr_mailbox m;
-	int code;
+	int code = imap_place_find(k, a->name, MR_RIGHT_INSERT, &a->place,
+		&me);
 
-	if (a->name == NULL)
-		return no_mailbox();
-	code = s->op->mailbox_find(s->self, k->account, a->name, &m, &me);
 	if (code == MR_STORE_MISSING)
 		return no_mailbox();
 	if (code != MR_STORE_OK)
 		return imap_store_failed(k, code, &me);
-	a->mailbox = m.id;
+	imap_place_limit(a->place.rights, &a->flags, &a->keywords);
 	if (l->length > (uint64_t)k->house->limits->message_size)
 		return IMAP_ANSWER(IMAP_NO, "TOOBIG",
 			"The message is larger than what is taken here");
@@ -145,8 +139,8 @@ commit(struct imap *k, struct append *a)
 	const struct store *s = &k->house->store;
 	struct arena *arena = &k->session->command;
 	struct mr_placement place = {.kind = MR_PLACE_MAILBOX,
-		.mailbox_id = a->mailbox, .account = k->account,
-		.mailbox = a->name, .flags = a->flags,
+		.mailbox_id = a->place.m.id, .account = a->place.account,
+		.mailbox = a->place.name, .flags = a->flags,
 		.keywords = a->keywords, .received_ms = a->received_ms};
 	char trace[TRACE_LENGTH + 1];
 	struct mr_commit c = {.size = sizeof c, .trace = trace,

@@ -17,6 +17,7 @@ imap_box_new(const struct mr_mailbox *m, bool read_only)
 
 	b->id = m->id;
 	b->read_only = read_only;
+	b->rights = MR_RIGHTS_ALL;
 	b->uidvalidity = m->uidvalidity;
 	b->uidnext = m->uidnext;
 	b->unseen = m->unseen;
@@ -32,6 +33,7 @@ imap_box_free(struct imap_box *b)
 		return;
 	imap_list_free(&b->saved);
 	imap_contexts_free(b);
+	free(b->owner);
 	free(b->run);
 	free(b);
 }

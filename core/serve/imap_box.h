@@ -28,7 +28,9 @@ struct imap_run {		/* UIDs first..last, the first one is number `seq` */
 
 struct imap_box {
 	int64_t id;
-	bool read_only;		/* EXAMINE */
+	bool read_only;		/* EXAMINE, or no right to change anything */
+	char *owner;		/* whose mailbox it is; NULL: the account's */
+	uint32_t rights;	/* MR_RIGHT_* of the account */
 	uint32_t uidvalidity;
 	uint64_t modseq;	/* what the client has been told up to */
 	uint64_t vanished_modseq;	/* the same for removals, which may have

@@ -5,13 +5,16 @@
  * Each is one transaction of the store. MOVE tells COPYUID before the
  * removals, which the loop tells (RFC 6851 3.3).
  */
+#include "base/map.h"
 #include "serve/imap.h"
 #include "serve/imap_out.h"
+#include "serve/imap_place.h"
 
 struct copying {
 	struct mr_range *range;
 	size_t n;
-	const char *name;
+	struct str name;
+	struct imap_place place;	/* of that name */
 	struct imap_list from, to;
 	uint32_t uidvalidity;
 };
@@ -20,12 +23,11 @@ static bool
 read_request(struct copying *c, struct imap *k, struct imap_in *in, bool uid)
 {
 	struct mr_range *set;
-	struct str name;
 	size_t n;
 	bool saved;
 
 	if (!imap_set(in, &set, &n, &saved) || !imap_blank(in) ||
-	    !imap_astring(in, &name) || !imap_end(in))
+	    !imap_astring(in, &c->name) || !imap_end(in))
 		return false;
 	if (saved)
 		c->range = imap_box_saved(k->box, in->arena, &c->n);
@@ -34,7 +36,6 @@ read_request(struct copying *c, struct imap *k, struct imap_in *in, bool uid)
 		in->wrong = "no such message";
 		return false;
 	}
-	c->name = imap_name_in(k, name);
 	return true;
 }
 
@@ -67,18 +68,66 @@ copyuid(struct imap *k, const struct copying *c)
 	return code;
 }
 
+/* -------------------------------------------- flags that may not be copied */
+
+/* Every word once. */
 static int
-find_target(struct imap *k, const struct copying *c, int64_t *id,
+add_words(void *arg, const struct mr_row *row)
+{
+	struct str rest = str_of(row->keywords.at, row->keywords.len), word;
+	struct map *words = arg;
+
+	while ((word = str_word(&rest)).len)
+		map_put(words, word, words);
+	return 0;
+}
+
+static int
+list_keywords(struct imap *k, const struct copying *c, struct buf *out,
 	struct mr_error *me)
 {
 	const struct store *s = &k->house->store;
-	struct mr_mailbox to;
+	struct map words;
+	struct str word;
+	size_t at = 0;
+	void *value;
 	int code;
 
-	if (c->name == NULL)
-		return MR_STORE_MISSING;
-	code = s->op->mailbox_find(s->self, k->account, c->name, &to, me);
-	*id = to.id;
+	map_init(&words);
+	code = s->op->scan(s->self, c->place.m.id, c->to.at, c->to.n, 0,
+		MR_ROW_KEYWORDS, add_words, &words, me);
+	while (map_next(&words, &at, &word, &value))
+		buf_addf(out, "%s%.*s", out->len ? " " : "", STR_ARGS(word));
+	map_free(&words);
+	return code;
+}
+
+/* In another's mailbox copies keep the flags that could be set there (RFC
+ * 4314 section 4). */
+static int
+limit_flags(struct imap *k, const struct copying *c, struct mr_error *me)
+{
+	const struct store *s = &k->house->store;
+	struct mr_flag_change take = {.op = MR_FLAGS_REMOVE};
+	uint32_t may = UINT32_MAX;
+	const char *keywords = "x";
+	struct buf words;
+	uint64_t modseq;
+	int code = MR_STORE_OK;
+
+	imap_place_limit(c->place.rights, &may, &keywords);
+	if (may == UINT32_MAX || c->to.n == 0)
+		return MR_STORE_OK;
+	buf_init(&words, BUF_NO_CAP);
+	if (!*keywords)
+		code = list_keywords(k, c, &words, me);
+	take.flags = ~may & (MR_FLAG_SEEN | MR_FLAG_ANSWERED |
+		MR_FLAG_FLAGGED | MR_FLAG_DELETED | MR_FLAG_DRAFT);
+	take.keywords = buf_c(&words);
+	if (code == MR_STORE_OK)
+		code = s->op->store_flags(s->self, c->place.m.id, c->to.at,
+			c->to.n, &take, NULL, NULL, &modseq, me);
+	buf_free(&words);
 	return code;
 }
 
@@ -88,15 +137,19 @@ copy(struct imap *k, struct copying *c, bool moves)
 	const struct store *s = &k->house->store;
 	struct mr_error me = {{0}};
 	const char *pairs;
-	int64_t to = 0;
-	int code = find_target(k, c, &to, &me);
+	int64_t to;
+	int code = imap_place_find(k, c->name, MR_RIGHT_INSERT, &c->place,
+		&me);
 
 	if (code == MR_STORE_MISSING)
 		return IMAP_ANSWER(IMAP_NO, "TRYCREATE",
 			"There is no such mailbox");
+	to = c->place.m.id;
 	if (code == MR_STORE_OK && c->n > 0)
 		code = s->op->copy(s->self, k->box->id, c->range, c->n, to,
 			moves, &c->uidvalidity, take_pair, c, &me);
+	if (code == MR_STORE_OK)
+		code = limit_flags(k, c, &me);
 	if (code != MR_STORE_OK)
 		return imap_store_failed(k, code, &me);
 	imap_learn_copied(k, to, c->to.at, c->to.n);
@@ -112,7 +165,7 @@ copy(struct imap *k, struct copying *c, bool moves)
 static struct imap_answer
 run(struct imap *k, struct imap_in *in, bool uid, bool moves)
 {
-	struct copying c = {.name = NULL};
+	struct copying c = {.n = 0};
 	struct imap_answer said;
 
 	if (!read_request(&c, k, in, uid))

@@ -138,7 +138,8 @@ mark_seen(struct fetch *f, const struct request *r, struct mr_error *me)
 	uint64_t modseq = 0;
 	int code;
 
-	if (!r->plan.sets_seen || f->k->box->read_only)
+	if (!r->plan.sets_seen || f->k->box->read_only ||
+		!(f->k->box->rights & MR_RIGHT_SEEN))
 		return MR_STORE_OK;
 	code = find_unseen(f, r, me);
 	if (code != MR_STORE_OK || f->unseen.n == 0)

@@ -9,6 +9,7 @@
  */
 #include "base/clock.h"
 #include "serve/imap.h"
+#include "serve/imap_place.h"
 
 void
 imap_idle_end(struct imap *k)
@@ -65,6 +66,10 @@ imap_idle_wake(struct imap *k, unsigned why)
 		return take_line(k);
 	if (why & PARK_WHY_TIMER) {
 		stream_puts(&s->stream, "* BYE Idle for too long\r\n");
+		return SESSION_END;
+	}
+	if (!imap_place_refresh(k)) {
+		stream_puts(&s->stream, IMAP_BYE_RIGHTS);
 		return SESSION_END;
 	}
 	return imap_tell_changes(k, true, false) ? SESSION_IDLE : SESSION_END;

@@ -1,6 +1,6 @@
 /*
  * imap_list.c - LIST and LSUB (RFC 9051 section 6.3.9, RFC 5258, RFC 5819,
- * RFC 6154, RFC 9590; RFC 3501 section 6.3.9).
+ * RFC 6154, RFC 8440, RFC 9590; RFC 3501 section 6.3.9).
  *
  * The store's mailboxes and subscriptions are gathered into entries first,
  * with names in between that only exist as parents; then each entry is held
@@ -9,13 +9,14 @@
 #include "base/map.h"
 #include "serve/imap.h"
 #include "serve/imap_metadata.h"
+#include "serve/imap_place.h"
 
 #define PATTERNS_MOST 16
 
 enum list_option {
 	LIST_SUBSCRIBED = 1, LIST_SPECIAL = 2, LIST_REMOTE = 4,
 	LIST_RECURSIVE = 8, LIST_CHILDREN = 16, LIST_STATUS = 32,
-	LIST_METADATA = 64,
+	LIST_METADATA = 64, LIST_MYRIGHTS = 128,
 };
 
 struct request {
@@ -31,6 +32,7 @@ struct entry {
 	struct entry *next;
 	const char *name;
 	struct mr_mailbox m;	/* id 0: there is no such mailbox */
+	uint32_t rights;	/* MR_RIGHT_* */
 	bool subscribed;
 	bool has_children;	/* mailboxes below it */
 	bool below;		/* subscribed names below it ... */
@@ -42,6 +44,7 @@ struct listing {
 	const struct request *request;
 	struct map by_name;
 	struct entry *first, **end;
+	bool has_shared;	/* mailboxes of others */
 };
 
 /* ---------------------------------------------------------- special use */
@@ -75,7 +78,7 @@ static const struct {
 }, give_options[] = {
 	{"SUBSCRIBED", LIST_SUBSCRIBED}, {"SPECIAL-USE", LIST_SPECIAL},
 	{"CHILDREN", LIST_CHILDREN}, {"STATUS", LIST_STATUS},
-	{"METADATA", LIST_METADATA},
+	{"METADATA", LIST_METADATA}, {"MYRIGHTS", LIST_MYRIGHTS},
 };
 #define N_GIVE (sizeof give_options / sizeof *give_options)
 
@@ -235,11 +238,9 @@ entry_get(struct listing *l, struct str name)
 	return e;
 }
 
-static int
-add_mailbox(void *arg, const struct mr_mailbox *m)
+static struct entry *
+add_entry(struct listing *l, struct str name, const struct mr_mailbox *m)
 {
-	struct str name = str_from(m->name);
-	struct listing *l = arg;
 	struct entry *e;
 	size_t i;
 
@@ -249,7 +250,34 @@ add_mailbox(void *arg, const struct mr_mailbox *m)
 	e = entry_get(l, name);
 	e->m = *m;
 	e->m.name = e->name;
+	return e;
+}
+
+static int
+add_mailbox(void *arg, const struct mr_mailbox *m)
+{
+	struct entry *e = add_entry(arg, str_from(m->name), m);
+
 	e->subscribed = m->subscribed;
+	e->rights = MR_RIGHTS_ALL;
+	return 0;
+}
+
+/* Another's, under the name that it has here. What it is for there, it is not
+ * for us: nobody is to find a second place for sent mail. */
+static int
+add_shared(void *arg, const char *owner, const struct mr_mailbox *m,
+	uint32_t rights)
+{
+	struct listing *l = arg;
+	struct entry *e;
+
+	if (!(rights & MR_RIGHT_LOOKUP))
+		return 0;
+	e = add_entry(l, str_from(imap_place_shown(l->k, owner, m->name)), m);
+	e->m.special = MR_SPECIAL_NONE;
+	e->rights = rights;
+	l->has_shared = true;
 	return 0;
 }
 
@@ -282,7 +310,12 @@ gather(struct listing *l, struct mr_error *me)
 	map_init(&l->by_name);
 	l->end = &l->first;
 	code = s->op->mailbox_list(s->self, l->k->account, add_mailbox, l, me);
-	if (code == MR_STORE_OK && l->request->select & LIST_SUBSCRIBED)
+	if (code == MR_STORE_OK && imap_has_acl(l->k))
+		code = s->op->acl_shared(s->self, l->k->account, add_shared,
+			l, me);
+	/* The store marks the account's own mailboxes only. */
+	if (code == MR_STORE_OK && (l->request->select & LIST_SUBSCRIBED ||
+		(l->has_shared && l->request->give & LIST_SUBSCRIBED)))
 		code = s->op->subscriptions(s->self, l->k->account,
 			add_subscription, l, me);
 	map_free(&l->by_name);
@@ -324,6 +357,26 @@ show(struct listing *l, const struct entry *e)
 	buf_free(&b);
 }
 
+/* What RETURN asks for of a mailbox beside its name. */
+static int
+show_more(struct listing *l, const struct entry *e, struct mr_error *me)
+{
+	const struct request *r = l->request;
+	int code = MR_STORE_OK;
+
+	if (r->give & LIST_MYRIGHTS)
+		imap_myrights_line(l->k, e->name, e->rights);
+	if (!(e->rights & MR_RIGHT_READ))
+		return code;
+	if (r->give & LIST_STATUS)
+		code = imap_status_line(l->k, &e->m, e->name, r->status, me);
+	if (r->give & LIST_METADATA && code == MR_STORE_OK &&
+		imap_has_metadata(l->k))
+		code = imap_metadata_line(l->k, e->m.id, e->name, r->metadata,
+			me);
+	return code;
+}
+
 static int
 show_entries(struct listing *l, struct mr_error *me)
 {
@@ -335,13 +388,8 @@ show_entries(struct listing *l, struct mr_error *me)
 		if (!is_selected(r, e) || !matches(r, e->name))
 			continue;
 		show(l, e);
-		if (r->give & LIST_STATUS && e->m.id)
-			code = imap_status_line(l->k, &e->m, e->name,
-				r->status, me);
-		if (r->give & LIST_METADATA && e->m.id && code == MR_STORE_OK
-			&& imap_has_metadata(l->k))
-			code = imap_metadata_line(l->k, e->m.id, e->name,
-				r->metadata, me);
+		if (e->m.id)
+			code = show_more(l, e, me);
 	}
 	return code;
 }

@@ -12,6 +12,7 @@
 #include "plug/hooks.h"
 #include "serve/imap.h"
 #include "serve/imap_metadata.h"
+#include "serve/imap_place.h"
 
 #define ANSWER_MOST 12288	/* a line of a SASL exchange */
 
@@ -66,6 +67,7 @@ static const struct {
 		INSIDE, NULL},
 	{"SAVEDATE OBJECTID PREVIEW", INSIDE, NULL},
 	{"METADATA LIST-METADATA", INSIDE, imap_has_metadata},
+	{"ACL RIGHTS=kxte LIST-MYRIGHTS", INSIDE, imap_has_acl},
 };
 
 /* "AUTH=PLAIN AUTH=LOGIN" */
@@ -405,7 +407,8 @@ imap_namespace(struct imap *k, struct imap_in *in, bool uid)
 {
 	(void)in;
 	(void)uid;
-	stream_puts(&k->session->stream,
-		"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+	stream_printf(&k->session->stream, "* NAMESPACE ((\"\" \"/\")) %s "
+		"NIL\r\n", imap_has_acl(k) ?
+		"((\"" IMAP_OTHERS "/\" \"/\"))" : "NIL");
 	return IMAP_ANSWER(IMAP_OK, NULL, "That is all");
 }

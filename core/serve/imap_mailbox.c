@@ -9,6 +9,7 @@
 
 #define LEVELS_MOST 16
 #define NAME_MOST 255		/* bytes of a name that is made here */
+#include "serve/imap_place.h"
 
 /* --------------------------------------------------------------- STATUS */
 
@@ -183,23 +184,19 @@ imap_status_line(struct imap *k, const struct mr_mailbox *m, const char *name,
 struct imap_answer
 imap_status(struct imap *k, struct imap_in *in, bool uid)
 {
-	const struct store *s = &k->house->store;
 	struct mr_error me = {{0}};
-	struct mr_mailbox m;
-	const char *name;
+	struct imap_place p;
 	struct str word;
 	unsigned items;
-	int code = MR_STORE_MISSING;
+	int code;
 
 	(void)uid;
 	if (!imap_astring(in, &word) || !imap_blank(in) ||
 		!imap_status_items(in, &items) || !imap_end(in))
 		return imap_bad(k, in);
-	name = imap_name_in(k, word);
-	if (name)
-		code = s->op->mailbox_find(s->self, k->account, name, &m, &me);
+	code = imap_place_find(k, word, MR_RIGHT_READ, &p, &me);
 	if (code == MR_STORE_OK)
-		code = imap_status_line(k, &m, name, items, &me);
+		code = imap_status_line(k, &p.m, p.shown, items, &me);
 	return code == MR_STORE_OK ? IMAP_ANSWER(IMAP_OK, NULL, "Done") :
 		imap_store_failed(k, code, &me);
 }
@@ -211,33 +208,6 @@ outcome(struct imap *k, int code, const struct mr_error *me)
 {
 	return code == MR_STORE_OK ? IMAP_ANSWER(IMAP_OK, NULL, "Done") :
 		imap_store_failed(k, code, me);
-}
-
-static struct imap_answer
-not_a_name(void)
-{
-	return IMAP_ANSWER(IMAP_NO, "CANNOT", "Not a possible name");
-}
-
-/* A name that may be given to a new mailbox, or NULL. One slash at the end
- * says that others are to come below (RFC 9051 6.3.4). */
-static const char *
-new_name(struct imap *k, struct str word)
-{
-	const char *name;
-	size_t i, levels = 1;
-
-	if (str_ends(word, "/"))
-		word.len--;
-	name = imap_name_in(k, word);
-	if (!name)
-		return NULL;
-	for (i = 0; name[i]; i++) {
-		if (name[i] == '%' || name[i] == '*')
-			return NULL;
-		levels += name[i] == '/';
-	}
-	return i <= NAME_MOST && levels <= LEVELS_MOST ? name : NULL;
 }
 
 /* "(USE (\Drafts))", RFC 6154 section 3. false with in->wrong for bad
@@ -266,12 +236,12 @@ take_use(struct imap_in *in, uint32_t *special)
 
 /* The id is said at once (RFC 8474 4.1). */
 static struct imap_answer
-created(struct imap *k, const char *name)
+created(struct imap *k, const struct imap_place *p)
 {
 	const struct store *s = &k->house->store;
 	struct mr_error me = {{0}};
 	struct mr_mailbox m;
-	int code = s->op->mailbox_find(s->self, k->account, name, &m, &me);
+	int code = s->op->mailbox_find(s->self, p->account, p->name, &m, &me);
 
 	if (code != MR_STORE_OK)
 		return imap_store_failed(k, code, &me);
@@ -284,7 +254,7 @@ imap_create(struct imap *k, struct imap_in *in, bool uid)
 {
 	const struct store *s = &k->house->store;
 	struct mr_error me = {{0}};
-	const char *name;
+	struct imap_place p;
 	struct str word;
 	uint32_t special;
 	int code;
@@ -295,23 +265,14 @@ imap_create(struct imap *k, struct imap_in *in, bool uid)
 	if (special == UINT32_MAX)
 		return IMAP_ANSWER(IMAP_NO, "USEATTR",
 			"No mailbox can have that use");
-	name = new_name(k, word);
-	if (!name)
-		return not_a_name();
-	code = s->op->mailbox_create(s->self, k->account, name, special, &me);
-	return code == MR_STORE_OK ? created(k, name) : outcome(k, code, &me);
-}
-
-/* Whether the name is of the mailbox that is selected here. */
-static bool
-is_selected(struct imap *k, const char *name)
-{
-	const struct store *s = &k->house->store;
-	struct mr_error me = {{0}};
-	struct mr_mailbox m;
-
-	return k->box && s->op->mailbox_find(s->self, k->account, name, &m,
-		&me) == MR_STORE_OK && m.id == k->box->id;
+	code = imap_place_new(k, word, &p, &me);
+	/* What others' mailboxes are for is not for us to say. */
+	if (code == MR_STORE_OK && special && !imap_place_is_own(k, &p))
+		code = IMAP_NO_RIGHT;
+	if (code == MR_STORE_OK)
+		code = s->op->mailbox_create(s->self, p.account, p.name,
+			special, &me);
+	return code == MR_STORE_OK ? created(k, &p) : outcome(k, code, &me);
 }
 
 struct imap_answer
@@ -319,20 +280,17 @@ imap_delete(struct imap *k, struct imap_in *in, bool uid)
 {
 	const struct store *s = &k->house->store;
 	struct mr_error me = {{0}};
-	const char *name;
+	struct imap_place p;
 	struct str word;
-	bool own;
 	int code;
 
 	(void)uid;
 	if (!imap_astring(in, &word) || !imap_end(in))
 		return imap_bad(k, in);
-	name = imap_name_in(k, word);
-	if (!name)
-		return imap_store_failed(k, MR_STORE_MISSING, &me);
-	own = is_selected(k, name);
-	code = s->op->mailbox_delete(s->self, k->account, name, &me);
-	if (code == MR_STORE_OK && own) {
+	code = imap_place_find(k, word, MR_RIGHT_DELETE, &p, &me);
+	if (code == MR_STORE_OK)
+		code = s->op->mailbox_delete(s->self, p.account, p.name, &me);
+	if (code == MR_STORE_OK && k->box && k->box->id == p.m.id) {
 		stream_puts(&k->session->stream,
 			"* OK [CLOSED] The mailbox was selected\r\n");
 		imap_deselect(k);
@@ -345,21 +303,24 @@ imap_rename(struct imap *k, struct imap_in *in, bool uid)
 {
 	const struct store *s = &k->house->store;
 	struct mr_error me = {{0}};
-	const char *from, *to;
+	struct imap_place from, to;
 	struct str one, two;
+	int code;
 
 	(void)uid;
 	if (!imap_astring(in, &one) || !imap_blank(in) ||
 		!imap_astring(in, &two) || !imap_end(in))
 		return imap_bad(k, in);
-	from = imap_name_in(k, one);
-	to = new_name(k, two);
-	if (!from)
-		return imap_store_failed(k, MR_STORE_MISSING, &me);
-	if (!to)
-		return not_a_name();
-	return outcome(k, s->op->mailbox_rename(s->self, k->account, from, to,
-		&me), &me);
+	code = imap_place_find(k, one, MR_RIGHT_DELETE, &from, &me);
+	if (code == MR_STORE_OK)
+		code = imap_place_new(k, two, &to, &me);
+	/* A mailbox does not change its owner. */
+	if (code == MR_STORE_OK && !str_is(str_from(from.account), to.account))
+		code = MR_STORE_INVALID;
+	if (code == MR_STORE_OK)
+		code = s->op->mailbox_rename(s->self, from.account, from.name,
+			to.name, &me);
+	return outcome(k, code, &me);
 }
 
 static struct imap_answer
@@ -367,16 +328,19 @@ subscribe(struct imap *k, struct imap_in *in, bool on)
 {
 	const struct store *s = &k->house->store;
 	struct mr_error me = {{0}};
-	const char *name;
+	struct imap_place p;
 	struct str word;
+	int code;
 
 	if (!imap_astring(in, &word) || !imap_end(in))
 		return imap_bad(k, in);
-	name = imap_name_in(k, word);
-	if (!name)
-		return not_a_name();
-	return outcome(k, s->op->subscribe(s->self, k->account, name, on,
-		&me), &me);
+	code = imap_place_name(k, word, &p);
+	/* The account's own names need not be there. */
+	if (code == MR_STORE_OK && on && !imap_place_is_own(k, &p))
+		code = imap_place_find(k, word, MR_RIGHT_LOOKUP, &p, &me);
+	if (code == MR_STORE_OK)
+		code = s->op->subscribe(s->self, k->account, p.shown, on, &me);
+	return outcome(k, code, &me);
 }
 
 struct imap_answer

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "serve/imap.h"
+#include "serve/imap_place.h"
 
 #define VALUE_MOST 65536	/* bytes */
 #define VALUE_MOST_CODE "METADATA MAXSIZE 65536"
@@ -168,25 +169,14 @@ take_get(struct imap_in *in, struct str *mailbox, struct imap_entries *w)
 	return true;
 }
 
-/* The mailbox's id; 0 for "", the server. `shown`: its name in answers. */
+/* The mailbox's id in p->m; 0 for "", the server. */
 static int
-find(struct imap *k, struct str word, int64_t *id, const char **shown,
+find(struct imap *k, struct str name, uint32_t needs, struct imap_place *p,
 	struct mr_error *me)
 {
-	const struct store *s = &k->house->store;
-	struct mr_mailbox m;
-	int code;
-
-	*shown = "";
-	*id = 0;
-	if (!word.len)
-		return MR_STORE_OK;
-	*shown = imap_name_in(k, word);
-	if (!*shown)
-		return MR_STORE_MISSING;
-	code = s->op->mailbox_find(s->self, k->account, *shown, &m, me);
-	*id = m.id;
-	return code;
+	*p = (struct imap_place){.shown = ""};
+	return name.len ? imap_place_find(k, name, needs, p, me) :
+		MR_STORE_OK;
 }
 
 /* ------------------------------------------------------------ GETMETADATA */
@@ -318,9 +308,8 @@ imap_getmetadata(struct imap *k, struct imap_in *in, bool uid)
 {
 	struct mr_error me = {{0}};
 	struct imap_entries w;
-	const char *name;
+	struct imap_place p;
 	struct str word;
-	int64_t id;
 	int code;
 
 	(void)uid;
@@ -328,9 +317,9 @@ imap_getmetadata(struct imap *k, struct imap_in *in, bool uid)
 		return imap_bad(k, in);
 	if (!imap_has_metadata(k))
 		return not_kept();
-	code = find(k, word, &id, &name, &me);
+	code = find(k, word, MR_RIGHT_LOOKUP | MR_RIGHT_READ, &p, &me);
 	if (code == MR_STORE_OK)
-		code = imap_metadata_line(k, id, name, &w, &me);
+		code = imap_metadata_line(k, p.m.id, p.shown, &w, &me);
 	if (code != MR_STORE_OK)
 		return imap_store_failed(k, code, &me);
 	return IMAP_ANSWER(IMAP_OK, w.left_out ? arena_printf(
@@ -390,17 +379,17 @@ set(struct imap *k, const struct setting *s)
 {
 	const struct store *store = &k->house->store;
 	struct mr_error me = {{0}};
-	const char *name;
-	int64_t id;
-	int code = find(k, s->mailbox, &id, &name, &me);
+	struct imap_place p;
+	int code = find(k, s->mailbox, MR_RIGHT_LOOKUP | (s->shared ?
+		MR_RIGHT_WRITE : MR_RIGHT_READ), &p, &me);
 
 	if (code != MR_STORE_OK)
 		return imap_store_failed(k, code, &me);
-	if (!id && s->shared)
+	if (!p.m.id && s->shared)
 		return IMAP_ANSWER(IMAP_NO, "NOPERM", "The server's shared "
 			"annotations are the administrator's");
-	code = store->op->metadata_set(store->self, k->account, id, s->entry,
-		s->n, IMAP_ENTRIES_MOST, &me);
+	code = store->op->metadata_set(store->self, k->account, p.m.id,
+		s->entry, s->n, IMAP_ENTRIES_MOST, &me);
 	if (code == MR_STORE_OVER_QUOTA)
 		return too_many();
 	return code == MR_STORE_OK ? IMAP_ANSWER(IMAP_OK, NULL, "Done") :

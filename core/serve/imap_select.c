@@ -6,25 +6,47 @@
 
 #include "serve/imap.h"
 #include "serve/imap_out.h"
+#include "serve/imap_place.h"
 
 #define FLAGS "\\Answered \\Flagged \\Deleted \\Seen \\Draft"
 #define KEYWORDS "$Forwarded $MDNSent $Junk $NotJunk"
 
-/* Finds the mailbox and makes its map; the code of the store. Read-write,
- * it takes \Recent for itself. */
+/* Who has none of these can only read (RFC 4314 section 5.2). */
+#define CHANGING (MR_RIGHT_SEEN | MR_RIGHT_WRITE | MR_RIGHT_INSERT | \
+	MR_RIGHT_TRASH | MR_RIGHT_EXPUNGE)
+
+static struct imap_box *
+make_box(struct imap *k, const struct imap_place *p,
+	const struct mr_mailbox *m, bool read_only)
+{
+	struct imap_box *b = imap_box_new(m, read_only);
+
+	b->rights = p->rights;
+	if (!imap_place_is_own(k, p))
+		b->owner = mem_cstr(p->account);
+	return b;
+}
+
+/* Finds the mailbox and makes its map; the code of the store. Read-write, it
+ * takes \Recent for itself, of the account's own. */
 static int
-open_box(struct imap *k, const char *name, bool read_only,
+open_box(struct imap *k, struct str name, bool read_only,
 	struct imap_box **out, struct mr_error *me)
 {
 	const struct store *s = &k->house->store;
+	struct imap_place p;
 	struct mr_mailbox m;
-	int code = s->op->mailbox_find(s->self, k->account, name, &m, me);
+	int code = imap_place_find(k, name, MR_RIGHT_READ, &p, me);
 
-	if (code == MR_STORE_OK && !read_only && m.recent_uid < m.uidnext)
+	if (code != MR_STORE_OK)
+		return code;
+	m = p.m;
+	read_only |= !(p.rights & CHANGING);
+	if (!read_only && m.recent_uid < m.uidnext && imap_place_is_own(k, &p))
 		code = s->op->mailbox_take_recent(s->self, m.id, &m, me);
 	if (code != MR_STORE_OK)
 		return code;
-	*out = imap_box_new(&m, read_only);
+	*out = make_box(k, &p, &m, read_only);
 	code = imap_box_load(s, *out, me);
 	if (code == MR_STORE_OK)
 		return code;
@@ -60,6 +82,29 @@ first_unseen(struct imap *k)
 }
 
 static void
+say_permanent(struct stream *to, const struct imap_box *b)
+{
+	static const struct {
+		uint32_t right;
+		const char *flags;
+	} kept[] = {
+		{MR_RIGHT_SEEN, "\\Seen "}, {MR_RIGHT_TRASH, "\\Deleted "},
+		{MR_RIGHT_WRITE, "\\Answered \\Flagged \\Draft " KEYWORDS
+			" \\* "},
+	};
+	struct buf flags;
+	size_t i;
+
+	buf_init(&flags, BUF_NO_CAP);
+	for (i = 0; i < sizeof kept / sizeof *kept && !b->read_only; i++)
+		if (b->rights & kept[i].right)
+			buf_adds(&flags, kept[i].flags);
+	stream_printf(to, "* OK [PERMANENTFLAGS (%.*s)] What can be kept\r\n",
+		STR_ARGS(str_trim_blank(buf_str(&flags))));
+	buf_free(&flags);
+}
+
+static void
 describe(struct imap *k)
 {
 	struct stream *to = &k->session->stream;
@@ -67,8 +112,7 @@ describe(struct imap *k)
 	uint32_t unseen = first_unseen(k);
 
 	stream_puts(to, "* FLAGS (" FLAGS " " KEYWORDS ")\r\n");
-	stream_printf(to, "* OK [PERMANENTFLAGS (%s)] What can be kept\r\n",
-		b->read_only ? "" : FLAGS " " KEYWORDS " \\*");
+	say_permanent(to, b);
 	stream_printf(to, "* %" PRIu32 " EXISTS\r\n* %" PRIu32 " RECENT\r\n",
 		b->exists, imap_box_recent(b));
 	if (unseen)
@@ -188,10 +232,8 @@ leave_old(struct imap *k)
 static int
 enter(struct imap *k, const struct select *sel, struct mr_error *me)
 {
-	const char *name = imap_name_in(k, sel->name);
 	struct imap_box *box = NULL;
-	int code = name ? open_box(k, name, sel->read_only, &box, me) :
-		MR_STORE_MISSING;
+	int code = open_box(k, sel->name, sel->read_only, &box, me);
 
 	if (code != MR_STORE_OK)
 		return code;
@@ -222,6 +264,8 @@ select_as(struct imap *k, struct imap_in *in, bool read_only)
 	code = enter(k, &sel, &me);
 	if (code != MR_STORE_OK)
 		return imap_store_failed(k, code, &me);
+	if (!read_only && k->box->read_only)
+		return IMAP_ANSWER(IMAP_OK, "READ-ONLY", "Selected to read");
 	return read_only ? IMAP_ANSWER(IMAP_OK, "READ-ONLY", "Examined") :
 		IMAP_ANSWER(IMAP_OK, "READ-WRITE", "Selected");
 }
@@ -249,7 +293,7 @@ imap_close(struct imap *k, struct imap_in *in, bool uid)
 
 	(void)in;
 	(void)uid;
-	if (!k->box->read_only)
+	if (!k->box->read_only && k->box->rights & MR_RIGHT_EXPUNGE)
 		code = s->op->expunge(s->self, k->box->id, NULL, 0, false,
 			&me);
 	if (code != MR_STORE_OK && code != MR_STORE_MISSING)

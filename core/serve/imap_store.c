@@ -8,12 +8,14 @@
  */
 #include "serve/imap.h"
 #include "serve/imap_out.h"
+#include "serve/imap_place.h"
 #include "serve/imap_rows.h"
 
 struct store_request {
 	struct mr_range *range;
 	size_t n;
 	struct mr_flag_change change;
+	uint32_t also_take;		/* system flags; see limit() */
 	bool uid, silent;
 	bool is_conditional;
 	struct imap_list failed;	/* UIDs that UNCHANGEDSINCE kept */
@@ -214,6 +216,42 @@ fail_all(struct imap *k, struct store_request *r)
 	}
 }
 
+/* What the rights do not allow is left as it is, and only where nothing is
+ * left the command fails (RFC 4314 section 4). To replace some of the flags is
+ * to add and to take; keywords are only added then. */
+static bool
+limit(struct imap *k, struct store_request *r)
+{
+	uint32_t rights = k->box->rights, may = MR_FLAG_SEEN |
+		MR_FLAG_ANSWERED | MR_FLAG_FLAGGED | MR_FLAG_DELETED |
+		MR_FLAG_DRAFT, all = may;
+	const char *none = "";
+
+	imap_place_limit(rights, &may, &none);
+	if (!imap_place_limit(rights, &r->change.flags, &r->change.keywords))
+		return false;
+	if (r->change.op != MR_FLAGS_SET || may == all)
+		return true;
+	r->change.op = MR_FLAGS_ADD;
+	r->also_take = may & ~r->change.flags;
+	return !r->is_conditional;
+}
+
+static int
+take_others(struct imap *k, const struct store_request *r, uint64_t *modseq,
+	struct mr_error *me)
+{
+	const struct mr_flag_change c = {.op = MR_FLAGS_REMOVE,
+		.flags = r->also_take};
+	const struct store *s = &k->house->store;
+
+	if (!r->also_take)
+		return MR_STORE_OK;
+	imap_box_own_change(k->box, *modseq);
+	return s->op->store_flags(s->self, k->box->id, r->range, r->n, &c,
+		NULL, NULL, modseq, me);
+}
+
 static int
 change(struct imap *k, struct store_request *r, struct mr_error *me)
 {
@@ -229,6 +267,8 @@ change(struct imap *k, struct store_request *r, struct mr_error *me)
 		return MR_STORE_OK;
 	code = s->op->store_flags(s->self, k->box->id, r->range, r->n,
 		&r->change, note_failed, r, &modseq, me);
+	if (code == MR_STORE_OK)
+		code = take_others(k, r, &modseq, me);
 	if (code == MR_STORE_OK) {
 		imap_box_own_change(k->box, modseq);
 		imap_learn_marked(k, r->range, r->n, &r->change);
@@ -269,6 +309,8 @@ imap_store(struct imap *k, struct imap_in *in, bool uid)
 	if (k->box->read_only)
 		return IMAP_ANSWER(IMAP_NO, NULL,
 			"The mailbox was opened for reading only");
+	if (!limit(k, &r))
+		return imap_store_failed(k, IMAP_NO_RIGHT, NULL);
 	if (r.is_conditional)
 		k->enabled |= IMAP_CONDSTORE;
 	said = store(k, &r);

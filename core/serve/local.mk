@@ -2,6 +2,7 @@
 libcore_a_SOURCES += \
 	core/serve/guard.c core/serve/guard.h \
 	core/serve/imap.c core/serve/imap.h \
+	core/serve/imap_acl.c \
 	core/serve/imap_box.c core/serve/imap_box.h \
 	core/serve/imap_idle.c \
 	core/serve/imap_learn.c \
@@ -10,6 +11,7 @@ libcore_a_SOURCES += \
 	core/serve/imap_mailbox.c \
 	core/serve/imap_metadata.c core/serve/imap_metadata.h \
 	core/serve/imap_name.c \
+	core/serve/imap_place.c core/serve/imap_place.h \
 	core/serve/imap_parse.c core/serve/imap_parse.h \
 	core/serve/imap_read.c \
 	core/serve/imap_select.c \

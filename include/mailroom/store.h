@@ -325,6 +325,22 @@ struct mr_mailing_list {
 	const char *owner;
 };
 
+/* What an account may do in a mailbox of another: RFC 4314 section 2.1. */
+enum mr_right {
+	MR_RIGHT_LOOKUP = 1,	/* l */
+	MR_RIGHT_READ = 2,	/* r */
+	MR_RIGHT_SEEN = 4,	/* s */
+	MR_RIGHT_WRITE = 8,	/* w: other flags */
+	MR_RIGHT_INSERT = 16,	/* i */
+	MR_RIGHT_POST = 32,	/* p */
+	MR_RIGHT_CREATE = 64,	/* k: mailboxes below it */
+	MR_RIGHT_DELETE = 128,	/* x: the mailbox */
+	MR_RIGHT_TRASH = 256,	/* t: \Deleted */
+	MR_RIGHT_EXPUNGE = 512,	/* e */
+	MR_RIGHT_ADMIN = 1024,	/* a */
+};
+#define MR_RIGHTS_ALL 2047u
+
 struct mr_metadata {
 	const char *name;
 	struct mr_str value;	/* at NULL: none */
@@ -599,6 +615,24 @@ struct mr_store {
 	/* there[i] = 1 for keys that import would pass over, else 0. */
 	int (*imported)(void *self, int64_t mailbox, const struct mr_str *key,
 		size_t n, uint8_t *there, struct mr_error *err);
+
+	/* Rights in a mailbox (MR_RIGHT_*). An identifier is an account, or
+	 * "anyone" of the owner's domain; with "-" in front its rights are
+	 * taken away. op: enum mr_flag_op; INVALID: no such account. rights
+	 * gives the sum for an account, which is all for the owner; shared
+	 * the mailboxes of others where that is not 0, by owner. A new mailbox
+	 * has the rights of its parent. */
+	int (*acl_list)(void *self, int64_t mailbox,
+		int (*each)(void *arg, const char *identifier,
+			uint32_t rights), void *arg, struct mr_error *err);
+	int (*acl_set)(void *self, int64_t mailbox, const char *identifier,
+		uint32_t op, uint32_t rights, struct mr_error *err);
+	int (*acl_rights)(void *self, int64_t mailbox, const char *account,
+		uint32_t *rights, struct mr_error *err);
+	int (*acl_shared)(void *self, const char *account,
+		int (*each)(void *arg, const char *owner,
+			const struct mr_mailbox *m, uint32_t rights),
+		void *arg, struct mr_error *err);
 };
 
 #ifdef __cplusplus

@@ -15,7 +15,7 @@ plugins_sqlite_sqlite_so_SOURCES = plugins/sqlite/sqlite.c \
 	plugins/sqlite/ledger.c plugins/sqlite/directory.c plugins/sqlite/state.c \
 	plugins/sqlite/auth.c plugins/sqlite/route.c \
 	plugins/sqlite/plain.c plugins/sqlite/credential.c \
-	plugins/sqlite/metadata.c \
+	plugins/sqlite/acl.c plugins/sqlite/metadata.c \
 	plugins/sqlite/import.c
 plugins_sqlite_sqlite_so_CFLAGS = $(PLUGIN_CFLAGS) -D_GNU_SOURCE $(SQLITE_CFLAGS) \
 	$(OPENSSL_CFLAGS) $(CRYPT_CFLAGS)

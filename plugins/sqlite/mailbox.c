@@ -7,13 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define COLUMNS " m.id, m.name, m.special, m.uidvalidity, m.uidnext," \
-	" m.modseq, m.messages, m.unseen, m.bytes, m.recent_uid," \
-	" EXISTS (SELECT 1 FROM subscription s WHERE s.account = m.account" \
-	" AND s.name = m.name) "
-
-static void
-take_row(sqlite3_stmt *st, struct mr_mailbox *m)
+void
+sq_mailbox_row(sqlite3_stmt *st, struct mr_mailbox *m)
 {
 	*m = (struct mr_mailbox){
 		.id = sqlite3_column_int64(st, 0),
@@ -30,7 +25,7 @@ take_row(sqlite3_stmt *st, struct mr_mailbox *m)
 	};
 }
 
-/* The one row of a statement for COLUMNS. */
+/* The one row of a statement for SQ_MAILBOX_COLUMNS. */
 static int
 one_row(struct sq_db *db, sqlite3_stmt *st, struct mr_mailbox *out,
 	struct mr_error *err)
@@ -38,7 +33,7 @@ one_row(struct sq_db *db, sqlite3_stmt *st, struct mr_mailbox *out,
 	int code = st ? sqlite3_step(st) : SQLITE_ERROR;
 
 	if (code == SQLITE_ROW) {
-		take_row(st, out);
+		sq_mailbox_row(st, out);
 		out->name = NULL;
 		sqlite3_reset(st);
 		return MR_STORE_OK;
@@ -62,7 +57,7 @@ sq_mailbox_find(void *self, const char *account, const char *name,
 
 	if (!db)
 		return MR_STORE_FAILED;
-	st = sq_sql(db, "SELECT" COLUMNS "FROM account a JOIN mailbox m"
+	st = sq_sql(db, "SELECT" SQ_MAILBOX_COLUMNS "FROM account a JOIN mailbox m"
 		" ON m.account = a.id WHERE a.name = ? AND m.name = ?");
 	sq_bind(st, "ss", account, strcasecmp(name, "INBOX") ? name :
 		"INBOX");
@@ -81,7 +76,7 @@ sq_mailbox_get(void *self, int64_t mailbox, struct mr_mailbox *out,
 
 	if (!db)
 		return MR_STORE_FAILED;
-	st = sq_sql(db, "SELECT" COLUMNS "FROM mailbox m WHERE m.id = ?");
+	st = sq_sql(db, "SELECT" SQ_MAILBOX_COLUMNS "FROM mailbox m WHERE m.id = ?");
 	sq_bind(st, "i", mailbox);
 	code = one_row(db, st, out, err);
 	sq_read_end(self, db);
@@ -102,11 +97,11 @@ sq_mailbox_list(void *self, const char *account,
 	if (!db)
 		return MR_STORE_FAILED;
 	code = sq_account_id(db, account, &id, err);
-	st = sq_sql(db, "SELECT" COLUMNS "FROM mailbox m WHERE m.account = ?"
+	st = sq_sql(db, "SELECT" SQ_MAILBOX_COLUMNS "FROM mailbox m WHERE m.account = ?"
 		" ORDER BY m.name <> 'INBOX', m.name");
 	sq_bind(st, "i", id);
 	while (code == MR_STORE_OK && (step = sqlite3_step(st)) == SQLITE_ROW) {
-		take_row(st, &m);
+		sq_mailbox_row(st, &m);
 		if (each(arg, &m))
 			code = MR_STORE_STOPPED;
 	}
@@ -237,6 +232,9 @@ rename_tree(struct sq_tx *tx, int64_t account, const char *from,
 		code = sq_run(tx->db, err, "DELETE FROM mailbox WHERE id = ?",
 			"i", made);
 	if (code == MR_STORE_OK)
+		code = sq_run(tx->db, err, "DELETE FROM acl WHERE mailbox = ?",
+			"i", made);
+	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "UPDATE mailbox SET name = ?3 ||"
 			" substr(name, length(?2) + 1) WHERE account = ?1 AND"
 			" (name = ?2 OR" BELOW ")", "iss", account, from, to);
@@ -342,7 +340,7 @@ static int
 run_take_recent(struct sq_tx *tx, void *arg, struct mr_error *err)
 {
 	struct change *c = arg;
-	sqlite3_stmt *st = sq_sql(tx->db, "SELECT" COLUMNS
+	sqlite3_stmt *st = sq_sql(tx->db, "SELECT" SQ_MAILBOX_COLUMNS
 		"FROM mailbox m WHERE m.id = ?");
 	int code;
 

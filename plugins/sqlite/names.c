@@ -141,6 +141,23 @@ next_uidvalidity(struct sq_tx *tx, int64_t *out, struct mr_error *err)
 		" SET value = excluded.value", "i", *out);
 }
 
+/* Who may do what in the parent may do it here (RFC 4314 section 3). */
+static int
+take_rights(struct sq_tx *tx, int64_t account, const char *name, int64_t id,
+	struct mr_error *err)
+{
+	const char *slash = strrchr(name, '/');
+	char parent[SQ_NAME_MOST + 1];
+
+	if (!slash)
+		return MR_STORE_OK;
+	snprintf(parent, sizeof parent, "%.*s", (int)(slash - name), name);
+	return sq_run(tx->db, err, "INSERT INTO acl (mailbox, identifier,"
+		" rights) SELECT ?1, a.identifier, a.rights FROM acl a"
+		" JOIN mailbox m ON m.id = a.mailbox WHERE m.account = ?2"
+		" AND m.name = ?3", "iis", id, account, parent);
+}
+
 static int
 make_one(struct sq_tx *tx, int64_t account, const char *name,
 	uint32_t special, int64_t *id, struct mr_error *err)
@@ -150,10 +167,12 @@ make_one(struct sq_tx *tx, int64_t account, const char *name,
 
 	if (code != MR_STORE_OK)
 		return code;
-	return sq_number(tx->db, err, id, "INSERT INTO mailbox"
+	code = sq_number(tx->db, err, id, "INSERT INTO mailbox"
 		" (account, name, special, uidvalidity) VALUES (?, ?, ?, ?)"
 		" RETURNING id", "isii", account, name, (int64_t)special,
 		validity);
+	return code == MR_STORE_OK ? take_rights(tx, account, name, *id, err) :
+		code;
 }
 
 int

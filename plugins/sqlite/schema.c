@@ -107,6 +107,11 @@ static const char *const step[] = {
 	/* import.c: what came into a mailbox from elsewhere. */
 	"CREATE TABLE imported (mailbox INTEGER NOT NULL, key BLOB NOT NULL,"
 	" PRIMARY KEY (mailbox, key)) WITHOUT ROWID;",
+	/* acl.c; rights are MR_RIGHT_* */
+	"CREATE TABLE acl (mailbox INTEGER NOT NULL,"
+	" identifier TEXT NOT NULL, rights INTEGER NOT NULL,"
+	" PRIMARY KEY (mailbox, identifier)) WITHOUT ROWID;"
+	"CREATE INDEX acl_identifier ON acl (identifier);",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

@@ -183,7 +183,13 @@ int sq_body_open(void *self, int64_t message, void **body, uint64_t *length,
 int64_t sq_body_read(void *body, uint64_t offset, void *out, size_t len,
 	struct mr_error *err);
 void sq_body_close(void *body);
-/* mailbox.c */
+/* mailbox.c: the columns of a mailbox m, and a row that begins with them. */
+#define SQ_MAILBOX_COLUMNS " m.id, m.name, m.special, m.uidvalidity," \
+	" m.uidnext, m.modseq, m.messages, m.unseen, m.bytes, m.recent_uid," \
+	" EXISTS (SELECT 1 FROM subscription s WHERE s.account = m.account" \
+	" AND s.name = m.name) "
+#define SQ_MAILBOX_COLUMNS_N 11
+void sq_mailbox_row(sqlite3_stmt *st, struct mr_mailbox *m);
 int sq_mailbox_list(void *self, const char *account,
 	int (*each)(void *arg, const struct mr_mailbox *m), void *arg,
 	struct mr_error *err);
@@ -308,6 +314,17 @@ int sq_state_set(void *self, const char *space, const char *key,
 int sq_state_add(void *self, const char *space, const char *key, int64_t by,
 	int64_t now_ms, int64_t expires_ms, int64_t *sum,
 	struct mr_error *err);
+/* acl.c */
+int sq_acl_list(void *self, int64_t mailbox,
+	int (*each)(void *arg, const char *identifier, uint32_t rights),
+	void *arg, struct mr_error *err);
+int sq_acl_set(void *self, int64_t mailbox, const char *identifier,
+	uint32_t op, uint32_t rights, struct mr_error *err);
+int sq_acl_rights(void *self, int64_t mailbox, const char *account,
+	uint32_t *rights, struct mr_error *err);
+int sq_acl_shared(void *self, const char *account,
+	int (*each)(void *arg, const char *owner, const struct mr_mailbox *m,
+		uint32_t rights), void *arg, struct mr_error *err);
 /* metadata.c */
 int sq_metadata_get(void *self, const char *account, int64_t mailbox,
 	int (*each)(void *arg, const char *name, struct mr_str value),

@@ -254,6 +254,10 @@ static const struct mr_store store = {
 	.import_begin = sq_import_begin,
 	.import = sq_import,
 	.imported = sq_imported,
+	.acl_list = sq_acl_list,
+	.acl_set = sq_acl_set,
+	.acl_rights = sq_acl_rights,
+	.acl_shared = sq_acl_shared,
 };
 
 MR_PLUGIN = {

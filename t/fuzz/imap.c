@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "serve/imap.h"
+#include "serve/imap_metadata.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -143,6 +144,24 @@ read_commands(struct str all, struct arena *a)
 	close(fd[1]);
 }
 
+/* Names of annotations, and letters of rights. */
+static void
+take_entries(struct str all, struct arena *a)
+{
+	struct imap_in in = begin(all, a);
+	char room[IMAP_RIGHTS_ROOM];
+	struct imap_entries w;
+	uint32_t rights;
+	bool good = imap_metadata_entries(&in, &w);
+
+	check_view(&in, all, good);
+	assert(w.n <= IMAP_ENTRIES_MOST);
+	if (imap_rights_in(all, &rights))
+		assert(rights <= MR_RIGHTS_ALL &&
+			str_from(imap_rights_out(rights, room)).len <
+			IMAP_RIGHTS_ROOM);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -153,6 +172,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	take_strings(all, &a);
 	take_lists(all, &a);
 	take_numbers(all, &a);
+	take_entries(all, &a);
 	take_name(all, 0);
 	take_name(all, IMAP_UTF8);
 	read_commands(all, &a);

@@ -1,7 +1,8 @@
 # Tests of mailboxes, changes, directory, logins and routes; those of the engine
 # stand in plugins/sqlite/local.mk. t/bench/mailbox is run by hand.
 store_tests = t/plug/sqlite/mailbox t/plug/sqlite/change \
-	t/plug/sqlite/directory t/plug/sqlite/route t/plug/sqlite/metadata
+	t/plug/sqlite/directory t/plug/sqlite/route t/plug/sqlite/metadata \
+	t/plug/sqlite/acl
 check_PROGRAMS += $(store_tests)
 t_plug_sqlite_mailbox_SOURCES = t/plug/sqlite/mailbox.c $(sqlite_fake)
 t_plug_sqlite_mailbox_CFLAGS = $(SQLITE_TEST_CFLAGS)
@@ -25,6 +26,10 @@ t_plug_sqlite_metadata_SOURCES = t/plug/sqlite/metadata.c $(sqlite_fake)
 t_plug_sqlite_metadata_CFLAGS = $(SQLITE_TEST_CFLAGS)
 t_plug_sqlite_metadata_LDADD = $(CMOCKA_LIBS)
 EXTRA_t_plug_sqlite_metadata_DEPENDENCIES = plugins/sqlite/sqlite.so
+t_plug_sqlite_acl_SOURCES = t/plug/sqlite/acl.c $(sqlite_fake)
+t_plug_sqlite_acl_CFLAGS = $(SQLITE_TEST_CFLAGS)
+t_plug_sqlite_acl_LDADD = $(CMOCKA_LIBS)
+EXTRA_t_plug_sqlite_acl_DEPENDENCIES = plugins/sqlite/sqlite.so
 
 EXTRA_PROGRAMS += t/bench/mailbox
 t_bench_mailbox_SOURCES = t/bench/mailbox.c $(sqlite_fake)

@@ -173,7 +173,8 @@ def test_id_namespace_enable(s):
     with login(s) as c:
         tap.contains(ok(c, b"ID NIL")[0], b"Mailroom")
         tap.contains(ok(c, b'ID ("name" "test" "x" NIL)')[0], b"* ID (")
-        tap.eq(ok(c, b"NAMESPACE"), [b'* NAMESPACE (("" "/")) NIL NIL'])
+        tap.eq(ok(c, b"NAMESPACE"), [
+            b'* NAMESPACE (("" "/")) (("Other Users/" "/")) NIL'])
         lines = ok(c, b"ENABLE FROB")
         tap.ok(lines and lines[0].startswith(b"* ENABLED"), lines)
 
