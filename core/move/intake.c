@@ -193,13 +193,16 @@ intake_open(struct intake *in, const char *name, uint32_t uidvalidity,
 static struct mr_str
 make_key(struct intake *in, struct arena *a, struct str key)
 {
+	size_t before = strlen(in->again);
 	struct enc_sha256 *h;
 	uint8_t digest[32];
 	char *text;
 
-	if (key.len + sizeof in->again <= KEY_MOST) {
-		text = arena_printf(a, "%s%.*s", in->again, STR_ARGS(key));
-		return (struct mr_str){text, key.len + strlen(in->again)};
+	if (before + key.len <= KEY_MOST) {
+		text = arena_alloc(a, before + key.len);
+		memcpy(text, in->again, before);
+		memcpy(text + before, key.at, key.len);
+		return (struct mr_str){text, before + key.len};
 	}
 	h = enc_sha256_new();
 	enc_sha256_add(h, in->again, strlen(in->again));

@@ -31,11 +31,18 @@ show(const struct progress *p)
 
 	if (p->total > seen && rate > 0)
 		left = (double)(p->total - seen) / rate;
+	else if (p->size && p->at)
+		left = (double)(clock_mono() - p->begun_ms) / 1000 *
+			((double)p->size / (double)p->at - 1);
 	fprintf(stderr, "%s%" PRIu64, p->is_terminal ? "\r" : "", seen);
 	if (p->total)
 		fprintf(stderr, " of %" PRIu64, p->total);
 	fprintf(stderr, " messages, %.1f MB, %.0f/s",
 		(double)p->bytes / 1e6, rate);
+	if (!p->total && p->size)
+		fprintf(stderr, ", %.0f %% of %.1f MB",
+			(double)p->at * 100 / (double)p->size,
+			(double)p->size / 1e6);
 	if (left >= 0)
 		fprintf(stderr, ", %.0f:%02.0f left",
 			(double)((int64_t)left / 60),

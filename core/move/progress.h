@@ -16,6 +16,7 @@ struct progress {
 	uint64_t passed;	/* there already */
 	uint64_t failed;	/* left out; each was named */
 	uint64_t bytes;
+	uint64_t size, at;	/* of what is read, where total is not known */
 	int64_t begun_ms, shown_ms;
 	bool is_quiet, is_terminal;
 };

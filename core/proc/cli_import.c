@@ -6,6 +6,14 @@
 
 #include "base/clock.h"
 #include "move/maildir.h"
+#include "move/mbox.h"
+
+static bool
+is_quoting(const char *value)
+{
+	return !strcmp(value, "mboxrd") || !strcmp(value, "mboxo") ||
+		!strcmp(value, "none");
+}
 
 /* Takes the options from behind the arguments; false: usage was printed. */
 static bool
@@ -23,7 +31,8 @@ read_options(struct cli *c, struct move *m, int argc, char **argv)
 		} else if (!strcmp(argv[i], "--mailbox") && value) {
 			m->mailbox = value;
 			i++;
-		} else if (!strcmp(argv[i], "--quoting") && value) {
+		} else if (!strcmp(argv[i], "--quoting") && value &&
+			is_quoting(value)) {
 			m->quoting = value;
 			i++;
 		} else {
@@ -90,9 +99,19 @@ import_maildir(struct cli *c, int argc, char **argv)
 	return import(c, argc, argv, maildir_import);
 }
 
+static int
+import_mbox(struct cli *c, int argc, char **argv)
+{
+	return import(c, argc, argv, mbox_import);
+}
+
 const struct cli_verb cli_import_verbs[] = {
 	{"import", "maildir", 2, 4, import_maildir,
 		"PATH ACCOUNT [--again] [--quiet]",
 		"take in a Maildir with its folders, UIDs, flags, dates"},
+	{"import", "mbox", 2, 8, import_mbox,
+		"PATH ACCOUNT [--mailbox NAME] [--quoting mboxrd|mboxo|none]"
+		" [--again] [--quiet]",
+		"take in an mbox, or a folder of them"},
 	{.group = NULL},
 };

@@ -1,6 +1,7 @@
 /*
  * move.c - files that other mail servers keep beside a Maildir: lists of
- * UIDs, keywords and subscriptions, and names of folders. Whatever they hold,
+ * UIDs, keywords and subscriptions, names of folders, and the header
+ * of a message in an mbox. Whatever they hold,
  * names that come out are such that the store takes them.
  */
 #include <assert.h>
@@ -8,6 +9,7 @@
 
 #include "base/enc.h"
 #include "move/folder_name.h"
+#include "move/mbox.h"
 #include "move/uid_list.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -84,6 +86,24 @@ try_subscriptions(struct str in, struct arena *a)
 		check_name(name);
 }
 
+static void
+try_header(struct str in)
+{
+	struct mbox_notes n;
+	struct str words;
+	struct buf out;
+	int64_t when;
+
+	mbox_from_line(in, &when);
+	buf_init(&out, BUF_NO_CAP);
+	mbox_read_header(in, &out, &n);
+	assert(out.len <= in.len);
+	words = str_from(n.keywords);
+	while (words.len)
+		assert(keyword_is_good(str_word(&words)));
+	buf_free(&out);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -95,6 +115,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_uids(in);
 	try_keywords(in);
 	try_subscriptions(in, &a);
+	try_header(in);
 	arena_free(&a);
 	return 0;
 }
