@@ -30,5 +30,8 @@ struct move {
 /* Reads all mailboxes below m->path. What cannot be read of a message is
  * named and left out; -1 where it cannot go on. */
 int maildir_import(struct move *m, struct err *e);
+/* Writes the account below m->path, which is there; what is of an earlier
+ * export is brought up to date. */
+int maildir_export(struct move *m, struct err *e);
 
 #endif

@@ -19,6 +19,8 @@
 /* m->path is a file, or a folder of files and folders (Thunderbird, mutt,
  * Dovecot). One file goes to m->mailbox, or to INBOX. */
 int mbox_import(struct move *m, struct err *e);
+/* Writes the account into files below m->path, which is there. */
+int mbox_export(struct move *m, struct err *e);
 
 /* "From a@b.c Thu Jan  1 00:00:00 2026": true, and when. A line of text that
  * only begins so is none. */

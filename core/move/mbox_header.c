@@ -192,7 +192,8 @@ static const struct {
 	{"X-Mozilla-Keys", add_keywords}, {"Content-Length", read_length},
 	{"X-Mailroom", read_exact}};
 
-/* The field with the lines that continue it. */
+/* The field with the lines that continue it; ours is one line, behind which
+ * the message may begin with anything. */
 static struct str
 next_field(struct str *rest)
 {
@@ -200,7 +201,8 @@ next_field(struct str *rest)
 
 	do
 		str_cut(rest, '\n');
-	while (rest->len && is_blank(rest->at[0]));
+	while (rest->len && is_blank(rest->at[0]) &&
+		!str_istarts(all, "X-Mailroom:"));
 	return str_sub(all, 0, all.len - rest->len);
 }
 
