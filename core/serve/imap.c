@@ -89,6 +89,7 @@ static const struct verb verbs[] = {
 	{"UNSELECT", IMAP_SELECTED, NO_ARGS, imap_unselect},
 	{"FETCH", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_fetch},
 	{"SEARCH", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_search},
+	{"ESEARCH", LOGGED_IN, KEEPS_NUMBERS, imap_esearch},
 	{"SORT", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_sort},
 	{"THREAD", IMAP_SELECTED, HAS_UID | KEEPS_NUMBERS, imap_thread},
 	{"CANCELUPDATE", IMAP_SELECTED, 0, imap_cancelupdate},

@@ -149,6 +149,8 @@ struct imap_answer imap_copy(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_move(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_append(struct imap *k, struct imap_in *in, bool);
 
+/* imap_multisearch.c */
+struct imap_answer imap_esearch(struct imap *k, struct imap_in *in, bool);
 /* imap_context.c */
 struct imap_answer imap_cancelupdate(struct imap *k, struct imap_in *in, bool);
 

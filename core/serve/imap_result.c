@@ -198,6 +198,7 @@ search_return_write(const struct search_return *r,
 		return;		/* RFC 5182 2.1: SAVE alone says nothing */
 	buf_adds(out, "* ESEARCH (TAG ");
 	mime_imap_string(out, tag);
+	buf_addstr(out, f->of);
 	buf_adds(out, f->uid ? ") UID" : ")");
 	if (r->asked & RETURN_COUNT)
 		buf_addf(out, " COUNT %u", l->count);

@@ -39,6 +39,7 @@ bool search_return_read(struct search_return *r, struct imap_in *in);
 struct search_found {
 	bool uid;			/* shown are UIDs */
 	bool keeps_uids, keeps_modseqs;	/* the lists below are wanted */
+	struct str of;			/* behind the tag, RFC 7377 2.1 */
 	struct imap_list shown;
 	struct imap_list uids;
 	struct buf modseqs;		/* uint64_t, one behind the other */

@@ -15,7 +15,9 @@ imap_rows_begin(struct imap_rows *r, struct imap *k,
 	const struct mr_range *range, size_t n, uint32_t want)
 {
 	*r = (struct imap_rows){.k = k, .n_range = n, .want = want};
-	r->range = arena_copy(&k->session->command, range, n * sizeof *range);
+	r->ranges = r->range = mem_grow(NULL, (n + 1) * sizeof *range);
+	if (n > 0)
+		memcpy(r->ranges, range, n * sizeof *range);
 	buf_init(&r->bytes, BUF_NO_CAP);
 }
 
@@ -104,5 +106,6 @@ void
 imap_rows_end(struct imap_rows *r)
 {
 	free(r->at);
+	free(r->ranges);
 	buf_free(&r->bytes);
 }

@@ -31,7 +31,8 @@ struct imap_rows {
 	uint32_t given;		/* rows up to now, this batch included */
 	/* private */
 	struct imap *k;
-	struct mr_range *range;
+	struct mr_range *ranges;	/* malloc'd */
+	struct mr_range *range;		/* the first of them that is left */
 	size_t n_range;
 	uint64_t since;
 	uint32_t want;		/* MR_ROW_* */

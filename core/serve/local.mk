@@ -44,6 +44,7 @@ libcore_a_SOURCES += \
 	core/serve/imap_keys.c \
 	core/serve/imap_legible.c core/serve/imap_legible.h \
 	core/serve/imap_match.c \
+	core/serve/imap_multisearch.c \
 	core/serve/imap_order.c core/serve/imap_order.h \
 	core/serve/imap_object.c core/serve/imap_object.h \
 	core/serve/imap_out.c core/serve/imap_out.h \
