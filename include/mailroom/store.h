@@ -116,6 +116,15 @@ struct mr_commit {
 				   object, or NULL; kept with the first row */
 };
 
+/* Several messages in one transaction, which may also remove one. */
+struct mr_append {
+	uint32_t size;
+	struct mr_commit *const *commit;	/* stored in this order */
+	size_t n;
+	int64_t mailbox;	/* where one is removed; 0: none is */
+	uint32_t uid;
+};
+
 /* ------------------------------------------------------- mailboxes */
 
 /* special-use, RFC 6154 */
@@ -633,6 +642,11 @@ struct mr_store {
 		int (*each)(void *arg, const char *owner,
 			const struct mr_mailbox *m, uint32_t rights),
 		void *arg, struct mr_error *err);
+
+	/* All commits and the removal, or nothing. The removed message makes
+	 * room under the quota; MISSING when it is not there. */
+	int (*append)(void *self, const struct mr_append *a,
+		struct mr_error *err);
 };
 
 #ifdef __cplusplus

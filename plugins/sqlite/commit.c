@@ -75,6 +75,20 @@ sq_commit_write(struct sq *s, const struct mr_commit *c,
 }
 
 int
+sq_commit_write_next(struct sq *s, const struct mr_commit *c,
+	struct sq_spooled *out, struct sq_segment **open, struct mr_error *err)
+{
+	int code = sq_commit_write(s, c, out, err);
+
+	if (code != MR_STORE_OK || !out->held || out->held == *open)
+		return code;
+	if (*open)
+		code = sq_segment_flush(*open, err);
+	*open = out->held;
+	return code;
+}
+
+int
 sq_commit_spool(struct sq *s, const struct mr_commit *c,
 	struct sq_spooled *out, struct mr_error *err)
 {

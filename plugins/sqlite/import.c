@@ -236,16 +236,9 @@ write_bodies(struct sq *s, struct batch *b, struct mr_error *err)
 	int code = MR_STORE_OK;
 	size_t i;
 
-	/* A flush serves all that were written to the file before it. */
-	for (i = 0; i < b->m->n && code == MR_STORE_OK; i++) {
-		code = sq_commit_write(s, &b->commit[i], &b->body[i], err);
-		if (code != MR_STORE_OK || !b->body[i].held ||
-			b->body[i].held == open)
-			continue;
-		if (open)
-			code = sq_segment_flush(open, err);
-		open = b->body[i].held;
-	}
+	for (i = 0; i < b->m->n && code == MR_STORE_OK; i++)
+		code = sq_commit_write_next(s, &b->commit[i], &b->body[i],
+			&open, err);
 	if (code == MR_STORE_OK && open)
 		code = sq_segment_flush(open, err);
 	return code;

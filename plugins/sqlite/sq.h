@@ -169,6 +169,11 @@ int sq_commit_spool(struct sq *s, const struct mr_commit *c,
 /* As sq_commit_spool without the flush, which out->held is still to have. */
 int sq_commit_write(struct sq *s, const struct mr_commit *c,
 	struct sq_spooled *out, struct mr_error *err);
+/* One of many: a flush serves all that were written to a file before it. open,
+ * NULL at first, is the file that is still to be flushed; the caller flushes
+ * it after the last. */
+int sq_commit_write_next(struct sq *s, const struct mr_commit *c,
+	struct sq_spooled *out, struct sq_segment **open, struct mr_error *err);
 /* The row of the message, or one reference more to body->same. */
 int sq_commit_message(struct sq_tx *tx, const struct mr_commit *c,
 	struct sq_spooled *body, int64_t *message, struct mr_error *err);
@@ -177,6 +182,8 @@ int sq_commit_place(struct sq_tx *tx, struct mr_commit *c,
 /* code: how the commit ended. A body that was refused gives its space back;
  * one whose commit FAILED keeps it, since its row may be in the log. */
 void sq_spooled_free(struct sq_spooled *b, int code);
+/* append.c */
+int sq_append(void *self, const struct mr_append *a, struct mr_error *err);
 /* body.c */
 int sq_body_open(void *self, int64_t message, void **body, uint64_t *length,
 	struct mr_error *err);

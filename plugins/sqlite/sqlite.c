@@ -258,6 +258,7 @@ static const struct mr_store store = {
 	.acl_set = sq_acl_set,
 	.acl_rights = sq_acl_rights,
 	.acl_shared = sq_acl_shared,
+	.append = sq_append,
 };
 
 MR_PLUGIN = {

@@ -2,7 +2,8 @@
 # stand in plugins/sqlite/local.mk. t/bench/mailbox is run by hand.
 store_tests = t/plug/sqlite/mailbox t/plug/sqlite/change \
 	t/plug/sqlite/directory t/plug/sqlite/route t/plug/sqlite/metadata \
-	t/plug/sqlite/acl
+	t/plug/sqlite/acl \
+	t/plug/sqlite/append
 check_PROGRAMS += $(store_tests)
 t_plug_sqlite_mailbox_SOURCES = t/plug/sqlite/mailbox.c $(sqlite_fake)
 t_plug_sqlite_mailbox_CFLAGS = $(SQLITE_TEST_CFLAGS)
@@ -30,6 +31,10 @@ t_plug_sqlite_acl_SOURCES = t/plug/sqlite/acl.c $(sqlite_fake)
 t_plug_sqlite_acl_CFLAGS = $(SQLITE_TEST_CFLAGS)
 t_plug_sqlite_acl_LDADD = $(CMOCKA_LIBS)
 EXTRA_t_plug_sqlite_acl_DEPENDENCIES = plugins/sqlite/sqlite.so
+t_plug_sqlite_append_SOURCES = t/plug/sqlite/append.c $(sqlite_fake)
+t_plug_sqlite_append_CFLAGS = $(SQLITE_TEST_CFLAGS)
+t_plug_sqlite_append_LDADD = $(CMOCKA_LIBS)
+EXTRA_t_plug_sqlite_append_DEPENDENCIES = plugins/sqlite/sqlite.so
 
 EXTRA_PROGRAMS += t/bench/mailbox
 t_bench_mailbox_SOURCES = t/bench/mailbox.c $(sqlite_fake)
