@@ -1,91 +1,129 @@
 /*
- * imap_append.c - APPEND (RFC 9051 6.3.12) with APPENDUID (RFC 4315).
+ * imap_append.c - APPEND (RFC 9051 6.3.12) of one message or several
+ * (MULTIAPPEND, RFC 3502), with APPENDUID (RFC 4315).
  *
- * The message goes from the stream into a spool, byte for byte as it comes:
+ * Messages go from the stream into one spool, byte for byte as they come:
  * IMAP stores what it is given. What can be refused is refused before the
  * bytes are asked for; a literal that is left waiting, the loop passes over,
  * and one that is begun is read to its end whatever happens, so the session
- * stays in step. Nothing is stored until the command is read to its end.
- *
- * One message a command: MULTIAPPEND (RFC 3502) must store all or nothing,
- * and a commit of the store holds one message.
+ * stays in step. Nothing is stored until the command is read to its end, and
+ * then all of it or nothing.
  */
 #include "serve/imap.h"
-#include "serve/imap_place.h"
 
 #include "base/clock.h"
 #include "base/enc.h"
 #include "base/log.h"
 #include "mail/spool.h"
 #include "queue/submit.h"
+#include "serve/imap_out.h"
+#include "serve/imap_place.h"
 
 #define TRACE_LENGTH 14
+#define MESSAGES_MOST 1000	/* in one command, ... */
+#define TOTAL_MOST 4		/* ... and all together so many of the
+				   largest that are taken */
 
-struct append {
-	struct str name;
-	struct imap_place place;	/* of that name */
+struct message {
+	uint64_t at, length;	/* in the spool */
 	uint32_t flags;
 	const char *keywords;
 	int64_t received_ms;
-	bool utf8;		/* "UTF8 (~{n} ...)", RFC 6855 section 4 */
-	struct spool spool;
 };
+
+struct append {
+	struct imap *k;
+	struct imap_command *c;
+	struct str name;
+	struct imap_place place;	/* of that name */
+	struct message *message;
+	size_t n, room;
+	struct spool spool;
+	struct imap_answer no;	/* why a step said false */
+};
+
+static bool
+refuse(struct append *a, const char *code, const char *text)
+{
+	a->no = IMAP_ANSWER(IMAP_NO, code, text);
+	return false;
+}
+
+static bool
+bad(struct append *a)
+{
+	a->no = imap_bad(a->k, &a->c->in);
+	return false;
+}
+
+static bool
+empty(struct append *a)
+{
+	return refuse(a, "CANNOT", "A message of no bytes is not stored");
+}
+
+static bool
+spool_failed(struct append *a, const struct err *e)
+{
+	log_error("imap.append", LOG_S("session", a->k->session->id),
+		LOG_S("error", e->text));
+	return refuse(a, "UNAVAILABLE", "The message cannot be taken now");
+}
 
 /* ------------------------------------------------------------- arguments */
 
-/* Flags and date may be left out; the literal stands behind a blank. */
+/* Flags and date may be left out; the message stands behind a blank. */
 static bool
-read_request(struct append *a, struct imap *k, struct imap_in *in)
+read_options(struct append *a, struct message *m)
 {
-	if (!imap_astring(in, &a->name) || !imap_blank(in))
-		return false;
-	if (imap_is_char(in, '(') && (!imap_flag_list(in, false, &a->flags,
-	    &a->keywords) || !imap_blank(in)))
-		return false;
-	if (imap_is_char(in, '"') && (!imap_date_time(in, &a->received_ms) ||
+	struct imap_in *in = &a->c->in;
+
+	if (imap_is_char(in, '(') && (!imap_flag_list(in, false, &m->flags,
+	    &m->keywords) || !imap_blank(in)))
+		return bad(a);
+	if (imap_is_char(in, '"') && (!imap_date_time(in, &m->received_ms) ||
 	    !imap_blank(in)))
-		return false;
-	a->utf8 = k->enabled & IMAP_UTF8 && str_istarts(in->rest, "UTF8 (");
-	if (a->utf8)
-		in->rest = str_sub(in->rest, 6, in->rest.len);
-	return imap_end(in);
+		return bad(a);
+	return true;
 }
 
-static struct imap_answer
-no_mailbox(void)
-{
-	return IMAP_ANSWER(IMAP_NO, "TRYCREATE", "There is no such mailbox");
-}
-
-/* IMAP_OK: the message may come. */
-static struct imap_answer
-check(struct imap *k, struct append *a, const struct imap_literal *l)
+static bool
+find_mailbox(struct append *a)
 {
 	struct mr_error me = {{0}};
-	int code = imap_place_find(k, a->name, MR_RIGHT_INSERT, &a->place,
+	int code = imap_place_find(a->k, a->name, MR_RIGHT_INSERT, &a->place,
 		&me);
 
 	if (code == MR_STORE_MISSING)
-		return no_mailbox();
-	if (code != MR_STORE_OK)
-		return imap_store_failed(k, code, &me);
-	imap_place_limit(a->place.rights, &a->flags, &a->keywords);
-	if (l->length > (uint64_t)k->house->limits->message_size)
-		return IMAP_ANSWER(IMAP_NO, "TOOBIG",
-			"The message is larger than what is taken here");
-	if (l->length == 0)
-		return IMAP_ANSWER(IMAP_NO, "CANNOT",
-			"A message of no bytes is not stored");
-	return IMAP_ANSWER(IMAP_OK, NULL, NULL);
+		return refuse(a, "TRYCREATE", "There is no such mailbox");
+	if (code == MR_STORE_OK)
+		return true;
+	a->no = imap_store_failed(a->k, code, &me);
+	return false;
 }
 
 /* ------------------------------------------------------------ the message */
 
+/* length: what the message from `at` on is to become longer by. */
+static bool
+has_room(struct append *a, uint64_t at, uint64_t length)
+{
+	uint64_t most = (uint64_t)a->k->house->limits->message_size;
+
+	if (length > most || a->spool.length - at > most - length)
+		return refuse(a, "TOOBIG",
+			"The message is larger than what is taken here");
+	if (a->spool.length + length > TOTAL_MOST * most)
+		return refuse(a, "TOOBIG",
+			"The messages are larger than what is taken at once");
+	return true;
+}
+
 /* To the end of the literal, though the disk may fail before. */
 static int
-receive(struct imap *k, struct append *a, uint64_t length, struct err *e)
+receive(struct append *a, uint64_t length, struct err *e)
 {
-	struct stream *stream = &k->session->stream;
+	struct stream *stream = &a->k->session->stream;
 	struct str some;
 	int code = 0;
 
@@ -102,103 +140,227 @@ receive(struct imap *k, struct append *a, uint64_t length, struct err *e)
 	return code;
 }
 
-static int
-take_message(struct imap *k, struct append *a, struct imap_command *c,
-	struct err *e)
+/* Asks for the literal where that is due. */
+static void
+begin_literal(struct append *a)
 {
-	const struct limits_settings *limits = k->house->limits;
-	struct stream *stream = &k->session->stream;
-	int code;
+	const struct limits_settings *limits = a->k->house->limits;
+	struct stream *stream = &a->k->session->stream;
 
-	c->literal.waiting = false;
-	if (c->literal.synchronising) {
+	a->c->literal.waiting = false;
+	if (a->c->literal.synchronising) {
 		stream_puts(stream, "+ OK\r\n");
 		stream_flush(stream);
 	}
 	stream_limit(stream, limits->data_timeout,
 		(uint32_t)limits->min_rate);
-	code = receive(k, a, c->literal.length, e);
-	stream_limit(stream, limits->command_timeout, 0);
-	return code;
 }
 
-static struct imap_answer
-spool_failed(struct imap *k, const struct err *e)
+/* And what of the command stands behind it. */
+static bool
+end_literal(struct append *a)
 {
-	log_error("imap.append", LOG_S("session", k->session->id),
-		LOG_S("error", e->text));
-	return IMAP_ANSWER(IMAP_NO, "UNAVAILABLE",
-		"The message cannot be taken now");
+	struct session *s = a->k->session;
+	enum imap_got got;
+
+	stream_limit(&s->stream, a->k->house->limits->command_timeout, 0);
+	got = imap_read_more(&s->stream, &s->command, a->c);
+	return got == IMAP_GOT_COMMAND || got == IMAP_GOT_LITERAL || bad(a);
+}
+
+/* The literal in front of which reading has stopped, into the spool. */
+static bool
+take_literal(struct append *a, uint64_t at)
+{
+	struct err e = {0};
+	int code;
+
+	if (!has_room(a, at, a->c->literal.length))
+		return false;
+	begin_literal(a);
+	code = receive(a, a->c->literal.length, &e);
+	return end_literal(a) && (code == 0 || spool_failed(a, &e));
+}
+
+/* A literal, in "UTF8 (...)" or not (RFC 6855 section 4). */
+static bool
+take_whole(struct append *a)
+{
+	struct imap_in *in = &a->c->in;
+	bool utf8 = a->k->enabled & IMAP_UTF8 &&
+		str_istarts(in->rest, "UTF8 (");
+
+	if (utf8)
+		in->rest = str_sub(in->rest, 6, in->rest.len);
+	if (!imap_end(in))
+		return bad(a);
+	if (!a->c->literal.waiting) {
+		in->wrong = "a message is missing";
+		return bad(a);
+	}
+	if (a->c->literal.length == 0)
+		return empty(a);
+	if (!take_literal(a, a->spool.length))
+		return false;
+	return !utf8 || imap_char(in, ')') || bad(a);
+}
+
+static void
+keep_message(struct append *a, const struct message *m)
+{
+	if (a->n == a->room) {
+		a->room = a->room ? a->room * 2 : 4;
+		a->message = mem_grow(a->message, a->room * sizeof *m);
+	}
+	a->message[a->n] = *m;
+	a->message[a->n].length = a->spool.length - m->at;
+	a->n++;
+}
+
+static bool
+take_message(struct append *a)
+{
+	struct message m = {.at = a->spool.length, .keywords = "",
+		.received_ms = clock_wall()};
+
+	if (!read_options(a, &m) || (a->n == 0 && !find_mailbox(a)) ||
+		!take_whole(a))
+		return false;
+	imap_place_limit(a->place.rights, &m.flags, &m.keywords);
+	keep_message(a, &m);
+	return true;
+}
+
+static bool
+take_messages(struct append *a)
+{
+	struct imap_in *in = &a->c->in;
+
+	if (!take_message(a))
+		return false;
+	while (imap_is_char(in, ' ') && imap_may_append_many(a->k)) {
+		if (a->n == MESSAGES_MOST)
+			return refuse(a, "LIMIT",
+				"Too many messages in one command");
+		imap_blank(in);
+		if (!take_message(a))
+			return false;
+	}
+	/* A literal that is not behind a blank waits yet. */
+	return (imap_end(in) && !a->c->unfinished) || bad(a);
 }
 
 /* ----------------------------------------------------------------- commit */
 
-static struct imap_answer
-commit(struct imap *k, struct append *a)
-{
-	const struct store *s = &k->house->store;
-	struct arena *arena = &k->session->command;
-	struct mr_placement place = {.kind = MR_PLACE_MAILBOX,
-		.mailbox_id = a->place.m.id, .account = a->place.account,
-		.mailbox = a->place.name, .flags = a->flags,
-		.keywords = a->keywords, .received_ms = a->received_ms};
-	char trace[TRACE_LENGTH + 1];
-	struct mr_commit c = {.size = sizeof c, .trace = trace,
-		.origin = arena_printf(arena, "imap %s", k->account),
-		.place = &place, .n_place = 1};
+struct stored {
+	struct mr_commit commit;
+	struct mr_placement place;
 	struct mr_piece piece[2];
-	struct mr_error me = {{0}};
-	struct err e = {0};
-	int code;
+	char trace[TRACE_LENGTH + 1];
+};
 
-	enc_random_word(trace, TRACE_LENGTH);
-	if (spool_flush(&a->spool, &e) < 0 || submit_describe(&c, piece,
-	    spool_pieces(&a->spool, 0, a->spool.length, piece), arena, &e) < 0)
-		return spool_failed(k, &e);
-	code = s->op->commit(s->self, &c, &me);
-	if (code == MR_STORE_MISSING)
-		return no_mailbox();
-	if (code != MR_STORE_OK)
-		return imap_store_failed(k, code, &me);
-	imap_learn_appended(k, place.out_mailbox_id, place.out_uid,
-		a->keywords);
-	return IMAP_ANSWER(IMAP_OK, arena_printf(arena, "APPENDUID %u %u",
-		place.out_uidvalidity, place.out_uid), "APPEND done");
+static int
+describe(struct append *a, const struct message *m, struct stored *s,
+	struct err *e)
+{
+	struct arena *arena = &a->k->session->command;
+
+	enc_random_word(s->trace, TRACE_LENGTH);
+	s->place = (struct mr_placement){.kind = MR_PLACE_MAILBOX,
+		.mailbox_id = a->place.m.id, .account = a->place.account,
+		.mailbox = a->place.name, .flags = m->flags,
+		.keywords = m->keywords, .received_ms = m->received_ms};
+	s->commit = (struct mr_commit){.size = sizeof s->commit,
+		.trace = s->trace, .place = &s->place, .n_place = 1,
+		.origin = arena_printf(arena, "imap %s", a->k->account)};
+	return submit_describe(&s->commit, s->piece, spool_pieces(&a->spool,
+		m->at, m->length, s->piece), arena, e);
+}
+
+static int
+store_all(struct append *a, struct stored *all, struct mr_error *me)
+{
+	const struct store *s = &a->k->house->store;
+	struct mr_commit **list = arena_alloc(&a->k->session->command,
+		a->n * sizeof *list);
+	struct mr_append what = {.size = sizeof what, .commit = list,
+		.n = a->n};
+	size_t i;
+
+	if (a->n == 1)
+		return s->op->commit(s->self, &all->commit, me);
+	for (i = 0; i < a->n; i++)
+		list[i] = &all[i].commit;
+	return s->op->append(s->self, &what, me);
+}
+
+/* "APPENDUID 38505 3955:3957" */
+static const char *
+appenduid(struct append *a, const struct stored *all)
+{
+	struct imap_list uids = {.n = 0};
+	struct buf out;
+	const char *code;
+	size_t i;
+
+	for (i = 0; i < a->n; i++)
+		imap_list_add(&uids, all[i].place.out_uid);
+	buf_init(&out, BUF_NO_CAP);
+	buf_addf(&out, "APPENDUID %u ", all->place.out_uidvalidity);
+	imap_ranges_out(&out, uids.at, uids.n);
+	code = arena_cstr(&a->k->session->command, buf_str(&out));
+	buf_free(&out);
+	imap_list_free(&uids);
+	return code;
 }
 
 static struct imap_answer
-append(struct imap *k, struct append *a, struct imap_command *c)
+commit(struct append *a)
 {
+	struct stored *all = arena_alloc(&a->k->session->command,
+		a->n * sizeof *all);
+	struct mr_error me = {{0}};
 	struct err e = {0};
-	int code = take_message(k, a, c, &e);
+	int code = spool_flush(&a->spool, &e);
+	size_t i;
 
-	if (imap_read_more(&k->session->stream, &k->session->command, c) !=
-	    IMAP_GOT_COMMAND || (a->utf8 && !imap_char(&c->in, ')')) ||
-	    !imap_end(&c->in))
-		return imap_bad(k, &c->in);
-	return code < 0 ? spool_failed(k, &e) : commit(k, a);
+	for (i = 0; i < a->n && code == 0; i++)
+		code = describe(a, &a->message[i], &all[i], &e);
+	if (code < 0) {
+		spool_failed(a, &e);
+		return a->no;
+	}
+	code = store_all(a, all, &me);
+	if (code == MR_STORE_MISSING)
+		return IMAP_ANSWER(IMAP_NO, "TRYCREATE",
+			"There is no such mailbox");
+	if (code != MR_STORE_OK)
+		return imap_store_failed(a->k, code, &me);
+	for (i = 0; i < a->n; i++)
+		imap_learn_appended(a->k, all[i].place.out_mailbox_id,
+			all[i].place.out_uid, a->message[i].keywords);
+	return IMAP_ANSWER(IMAP_OK, appenduid(a, all), "APPEND done");
+}
+
+bool
+imap_may_append_many(const struct imap *k)
+{
+	return MR_HAS(k->house->store.op, append);
 }
 
 struct imap_answer
 imap_append(struct imap *k, struct imap_in *in, bool uid)
 {
-	struct imap_command *c = imap_command_of(in);
-	struct append a = {.keywords = "", .received_ms = clock_wall()};
+	struct append a = {.k = k, .c = imap_command_of(in)};
 	struct imap_answer said;
 
 	(void)uid;
-	if (!read_request(&a, k, in))
+	if (!imap_astring(in, &a.name) || !imap_blank(in))
 		return imap_bad(k, in);
-	if (!c->literal.waiting) {
-		in->wrong = "a message is missing";
-		return imap_bad(k, in);
-	}
-	said = check(k, &a, &c->literal);
-	if (said.status != IMAP_OK)
-		return said;
 	spool_init(&a.spool, arena_printf(&k->session->command, "%s/tmp",
 		k->house->data), (size_t)k->house->limits->memory_message);
-	said = append(k, &a, c);
+	said = take_messages(&a) ? commit(&a) : a.no;
 	spool_free(&a.spool);
+	free(a.message);
 	return said;
 }

@@ -332,12 +332,36 @@ commit(void *self, struct mr_commit *c, struct mr_error *err)
 	return f->commit_code;
 }
 
+/* All that was appended, with a bar between. */
+static int
+append(void *self, const struct mr_append *a, struct mr_error *err)
+{
+	struct fake_store *f = self;
+	struct buf all;
+	size_t i;
+	int code = MR_STORE_OK;
+
+	buf_init(&all, BUF_NO_CAP);
+	for (i = 0; i < a->n && code == MR_STORE_OK; i++) {
+		code = commit(self, a->commit[i], err);
+		a->commit[i]->place[0].out_uid = 41 + (uint32_t)i;
+		buf_addf(&all, "%s%s", i ? "|" : "", buf_c(&f->committed));
+	}
+	if (a->mailbox && code == MR_STORE_OK)
+		fake_remove(f, a->uid);
+	buf_reset(&f->committed);
+	buf_addstr(&f->committed, buf_str(&all));
+	buf_free(&all);
+	return code;
+}
+
 static const struct mr_store op = {.size = sizeof op, .commit = commit,
 	.body_open = body_open, .body_read = body_read,
 	.body_close = body_close, .mailbox_get = mailbox_get,
 	.mailbox_find = mailbox_find, .uids = uids, .scan = scan,
 	.vanished = vanished, .store_flags = store_flags,
-	.expunge = expunge, .copy = copy};
+	.expunge = expunge, .copy = copy,
+	.append = append};
 
 /* ------------------------------------------------------------- a session */
 
