@@ -3,8 +3,10 @@
  * swallows what comes back, and says how long that took.
  *
  * imap PORT USER PASSWORD fill MAILBOX FIRST COUNT CONNECTIONS
+ *		BATCH
  *	appends messages FIRST.. of generated mail (message N is the same
- *	bytes whenever it is made), dated from 2020 on, one every hour.
+ *	bytes whenever it is made), dated from 2020 on, one every hour; BATCH
+ *	in each command.
  * imap PORT USER PASSWORD time MAILBOX CONNECTIONS ROUNDS COMMAND...
  *	Each connection selects MAILBOX ("" selects nothing), all then send
  *	the same command at once, ROUNDS times; prints a line for each round
@@ -357,7 +359,7 @@ struct job {
 	void (*run)(struct job *j);
 	int number;
 	const char *mailbox;
-	uint32_t first, count;
+	uint32_t first, count, batch;
 	double until;
 	int rounds, n_command;
 	char **command;
@@ -391,17 +393,26 @@ run_all(const struct job *model)
 		pthread_join(thread[i], NULL);
 }
 
+/* Message n as an argument of APPEND. */
 static void
-append_one(struct link *l, struct mail *m, const char *mailbox, uint32_t n)
+say_mail(struct link *l, struct mail *m, uint32_t n)
 {
 	char date[64];
 
 	make(m, n);
 	date_of(n, "%d-%b-%Y %H:%M:%S +0000", date, sizeof date);
-	sayf(l, "c APPEND \"%s\" (%s%s) \"%s\" {%zu+}\r\n", mailbox,
-		n % 3 ? "\\Seen " : "", n % 50 ? "$Label1" : "\\Flagged", date,
-		m->length);
+	sayf(l, " (%s%s) \"%s\" {%zu+}\r\n", n % 3 ? "\\Seen " : "",
+		n % 50 ? "$Label1" : "\\Flagged", date, m->length);
 	say(l, m->text, m->length);
+}
+
+static void
+append(struct link *l, struct mail *m, const char *mailbox, uint32_t n,
+	uint32_t count)
+{
+	sayf(l, "c APPEND \"%s\"", mailbox);
+	for (uint32_t i = 0; i < count; i++)
+		say_mail(l, m, n + i);
 	say(l, "\r\n", 2);
 	await(l, "c");
 }
@@ -413,11 +424,12 @@ run_fill(struct job *j)
 	struct mail *m = malloc(sizeof *m);
 
 	for (;;) {
-		long long n = atomic_fetch_add(&done, 1);
+		uint32_t n = (uint32_t)atomic_fetch_add(&done, j->batch);
 
 		if (n >= j->count)
 			break;
-		append_one(l, m, j->mailbox, j->first + (uint32_t)n);
+		append(l, m, j->mailbox, j->first + n, j->count - n <
+			j->batch ? j->count - n : j->batch);
 	}
 	free(m);
 	link_close(l);
@@ -431,7 +443,7 @@ run_append(struct job *j)
 	uint32_t n = (uint32_t)j->number * 100000;
 
 	while (now_s() < j->until) {
-		append_one(l, m, j->mailbox, n++);
+		append(l, m, j->mailbox, n++, 1);
 		atomic_fetch_add(&done, 1);
 	}
 	free(m);
@@ -556,11 +568,12 @@ main(int n, char **v)
 	password = v[3];
 	if (strcmp(mode, "pop3") == 0) {
 		pop3(atoi(v[5]));
-	} else if (strcmp(mode, "fill") == 0 && n == 9) {
+	} else if (strcmp(mode, "fill") == 0 && n == 10) {
 		connections = atoi(v[8]);
 		j = (struct job){.run = run_fill, .mailbox = v[5],
 			.first = (uint32_t)atoi(v[6]),
-			.count = (uint32_t)atoi(v[7])};
+			.count = (uint32_t)atoi(v[7]),
+			.batch = (uint32_t)atoi(v[9])};
 		run_all(&j);
 	} else if (strcmp(mode, "time") == 0 && n > 8) {
 		connections = atoi(v[6]);

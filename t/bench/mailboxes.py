@@ -40,6 +40,7 @@ READING = [
 
 class Ours:
     name = "mailroom"
+    batch = 1
 
     def __init__(self, users):
         self.users = users
@@ -76,7 +77,8 @@ class Bench:
     def fill(self, user, count):
         for target in self.both:
             start = time.monotonic()
-            self.load(target, user, "fill", "INBOX", 0, count, 8)
+            self.load(target, user, "fill", "INBOX", 0, count, 2,
+                      target.batch)
             print("  %s: %d messages appended in %.0f s" % (
                 target.name, count, time.monotonic() - start), flush=True)
 

@@ -68,6 +68,7 @@ class Dovecot:
     are there, all with `password`, hashed as we hash ours (yescrypt) and kept
     in Dovecot's cache once it was right."""
     name = "dovecot"
+    batch = 500                 # messages in one APPEND
 
     def __init__(self, domain, users, password, cert,
                  location="maildir:~/Maildir", extra=""):
