@@ -76,6 +76,10 @@ static const struct mr_setting workers_table[] = {
 	{"mailbox_threads", MR_INT, 0, AT(workers_settings, mailbox_threads),
 		"200", 1, 4096, NULL,
 		"Commands that one mailbox process works on at once."},
+	{"row_cache", MR_SIZE, 0, AT(workers_settings, row_cache),
+		"\"64 MiB\"", 0, 64LL << 30, NULL, "Flags and dates of "
+		"mailboxes in use that the mailbox process keeps in memory; "
+		"100,000 messages take 5 MB. 0: none."},
 	{"stack", MR_SIZE, 0, AT(workers_settings, stack), "\"256 KiB\"",
 		128 << 10, 8 << 20, NULL, "Stack of each of these threads."},
 	{"drain_timeout", MR_DURATION, 0, AT(workers_settings, drain_timeout),

@@ -49,6 +49,7 @@ struct workers_settings {	/* [workers] */
 	int64_t smtp, mailbox;	/* processes of each kind */
 	int64_t threads;	/* of each smtp worker */
 	int64_t mailbox_threads;
+	int64_t row_cache;	/* bytes */
 	int64_t stack;		/* bytes a thread */
 	int64_t drain_timeout;
 	int64_t restart_first, restart_most;

@@ -34,6 +34,7 @@
 #include "serve/guard.h"
 #include "serve/learn.h"
 #include "serve/pickup.h"
+#include "serve/row_cache.h"
 #include "serve/session.h"
 #include "serve/watch.h"
 
@@ -221,6 +222,7 @@ open_park(struct worker_life *w, struct err *e)
 	if (w->args.role == ROLE_SMTP)
 		watchdog_start((unsigned)threads);
 	if (w->args.role == ROLE_MAILBOX) {
+		h->rows = row_cache_new((size_t)ws->row_cache);
 		h->watch = watch_new(&h->store, h->park, e);
 		if (!h->watch || learn_start(h, &h->learn, e) < 0)
 			return -1;

@@ -9,6 +9,8 @@
 
 #include "base/arena.h"
 #include "serve/imap_context.h"
+#include "serve/row_cache.h"
+#include "serve/serve.h"
 
 struct imap_box *
 imap_box_new(const struct mr_mailbox *m, bool read_only)
@@ -113,9 +115,9 @@ load_run(void *arg, struct mr_range run)
 }
 
 int
-imap_box_load(const struct store *s, struct imap_box *b, struct mr_error *me)
+imap_box_load(const struct house *h, struct imap_box *b, struct mr_error *me)
 {
-	int code = s->op->uids(s->self, b->id, load_run, b, me);
+	int code = row_cache_uids(h->rows, &h->store, b->id, load_run, b, me);
 
 	resize(b, b->n_run);
 	return code;

@@ -20,6 +20,7 @@
 #include "serve/imap_out.h"
 
 struct imap;
+struct house;
 struct imap_context;
 
 struct imap_run {		/* UIDs first..last, the first one is number `seq` */
@@ -89,7 +90,7 @@ void imap_box_own_change(struct imap_box *b, uint64_t modseq);
 struct imap_box *imap_box_new(const struct mr_mailbox *m, bool read_only);
 void imap_box_free(struct imap_box *b);
 /* Reads the UIDs from the store: at SELECT. */
-int imap_box_load(const struct store *s, struct imap_box *b,
+int imap_box_load(const struct house *h, struct imap_box *b,
 	struct mr_error *me);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "serve/imap.h"
 #include "serve/imap_object.h"
+#include "serve/row_cache.h"
 
 #define LEVELS_MOST 16
 #define NAME_MOST 255		/* bytes of a name that is made here */
@@ -82,15 +83,16 @@ static int
 count_rows(struct imap *k, const struct mr_mailbox *m, unsigned item,
 	uint64_t *out, struct mr_error *me)
 {
-	const struct store *s = &k->house->store;
+	const struct house *h = k->house;
 	bool recent = item == STATUS_RECENT;
 	struct mr_range from = {recent ? m->recent_uid : 1, UINT32_MAX};
+	struct row_query q = {.mailbox = m->id, .range = &from, .n = 1,
+		.each = recent ? count_row : count_deleted, .arg = out};
 
 	*out = 0;
 	if (recent && m->recent_uid >= m->uidnext)
 		return MR_STORE_OK;
-	return s->op->scan(s->self, m->id, &from, 1, 0, 0, recent ?
-		count_row : count_deleted, out, me);
+	return row_cache_scan(h->rows, &h->store, &q, me);
 }
 
 static int

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "serve/imap.h"
+#include "serve/row_cache.h"
 
 #define ROWS_MOST 4096
 #define BYTES_MOST (1024 * 1024)	/* the last row may go beyond it */
@@ -82,15 +83,17 @@ set_views(struct imap_rows *r)
 int
 imap_rows_next(struct imap_rows *r, struct mr_error *me)
 {
-	const struct store *s = &r->k->house->store;
+	const struct house *h = r->k->house;
+	struct row_query q = {.mailbox = r->k->box->id, .range = r->range,
+		.n = r->n_range, .since = r->since, .want = r->want,
+		.each = take_row, .arg = r};
 	int code;
 
 	r->n = 0;
 	buf_reset(&r->bytes);
 	if (r->n_range == 0)	/* which would mean all to the store */
 		return MR_STORE_OK;
-	code = s->op->scan(s->self, r->k->box->id, r->range, r->n_range,
-		r->since, r->want, take_row, r, me);
+	code = row_cache_scan(h->rows, &h->store, &q, me);
 	if (code != MR_STORE_OK && code != MR_STORE_STOPPED)
 		return code;
 	set_views(r);

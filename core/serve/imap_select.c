@@ -7,6 +7,7 @@
 #include "serve/imap.h"
 #include "serve/imap_out.h"
 #include "serve/imap_place.h"
+#include "serve/row_cache.h"
 
 #define FLAGS "\\Answered \\Flagged \\Deleted \\Seen \\Draft"
 #define KEYWORDS "$Forwarded $MDNSent $Junk $NotJunk"
@@ -47,7 +48,7 @@ open_box(struct imap *k, struct str name, bool read_only,
 	if (code != MR_STORE_OK)
 		return code;
 	*out = make_box(k, &p, &m, read_only);
-	code = imap_box_load(s, *out, me);
+	code = imap_box_load(k->house, *out, me);
 	if (code == MR_STORE_OK)
 		return code;
 	imap_box_free(*out);
@@ -70,13 +71,15 @@ stop_at_unseen(void *arg, const struct mr_row *row)
 static uint32_t
 first_unseen(struct imap *k)
 {
-	const struct store *s = &k->house->store;
+	const struct house *h = k->house;
 	const struct imap_box *b = k->box;
 	struct mr_error me = {{0}};
 	uint32_t uid = 0;
+	struct row_query q = {.mailbox = b->id, .each = stop_at_unseen,
+		.arg = &uid};
 
-	if (!b->unseen || s->op->scan(s->self, b->id, NULL, 0, 0, 0,
-		stop_at_unseen, &uid, &me) != MR_STORE_STOPPED)
+	if (!b->unseen || row_cache_scan(h->rows, &h->store, &q, &me) !=
+		MR_STORE_STOPPED)
 		return 0;
 	return imap_box_seq(b, uid);
 }

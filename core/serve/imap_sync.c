@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "serve/imap_context.h"
 #include "serve/imap_out.h"
+#include "serve/row_cache.h"
 
 #define CHUNK 32768		/* bytes of FETCH lines made in one scan */
 
@@ -174,16 +175,18 @@ tell_row(void *arg, const struct mr_row *row)
 static int
 tell_rows(struct telling *t, uint64_t since, struct mr_error *me)
 {
-	const struct store *s = &t->k->house->store;
+	const struct house *h = t->k->house;
 	struct stream *to = &t->k->session->stream;
 	struct mr_range range;
+	struct row_query q = {.mailbox = t->k->box->id, .range = &range,
+		.n = 1, .since = since, .want = MR_ROW_KEYWORDS,
+		.each = tell_row, .arg = t};
 	int code;
 
 	buf_init(&t->out, BUF_NO_CAP);
 	do {
 		range = (struct mr_range){t->next, UINT32_MAX};
-		code = s->op->scan(s->self, t->k->box->id, &range, 1, since,
-			MR_ROW_KEYWORDS, tell_row, t, me);
+		code = row_cache_scan(h->rows, &h->store, &q, me);
 		stream_write_str(to, buf_str(&t->out));
 		buf_reset(&t->out);
 	} while (code == MR_STORE_STOPPED);

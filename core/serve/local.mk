@@ -21,6 +21,7 @@ libcore_a_SOURCES += \
 	core/serve/pop3.c core/serve/pop3.h \
 	core/serve/pop3_auth.c \
 	core/serve/pop3_mail.c \
+	core/serve/row_cache.c core/serve/row_cache.h \
 	core/serve/serve.c core/serve/serve.h \
 	core/serve/session.c core/serve/session.h \
 	core/serve/smtp.c core/serve/smtp.h \
@@ -59,7 +60,10 @@ libcore_a_SOURCES += \
 	core/serve/imap_thread_subject.c
 
 check_PROGRAMS += t/unit/serve/imap_parse t/unit/serve/imap_box \
-	t/unit/serve/imap_name t/unit/serve/imap_sync
+	t/unit/serve/imap_name t/unit/serve/imap_sync t/unit/serve/row_cache
+t_unit_serve_row_cache_SOURCES = t/unit/serve/row_cache.c
+t_unit_serve_row_cache_CFLAGS = $(TEST_CFLAGS)
+t_unit_serve_row_cache_LDADD = $(TEST_LIBS)
 t_unit_serve_imap_parse_SOURCES = t/unit/serve/imap_parse.c
 t_unit_serve_imap_parse_CFLAGS = $(TEST_CFLAGS)
 t_unit_serve_imap_parse_LDADD = $(TEST_LIBS)

@@ -7,6 +7,7 @@
  * to the stream in blocks, so memory does not depend on their size.
  */
 #include "serve/pop3.h"
+#include "serve/row_cache.h"
 
 #define BLOCK 32768
 
@@ -31,6 +32,8 @@ pop3_open_maildrop(struct pop3 *k, struct mr_error *me)
 {
 	const struct store *s = &k->house->store;
 	struct mr_mailbox box = {.id = 0};
+	struct row_query q = {.want = MR_ROW_MESSAGE, .each = add_mail,
+		.arg = k};
 	int code;
 
 	code = s->op->mailbox_find(s->self, k->sasl.account, "INBOX", &box,
@@ -42,8 +45,8 @@ pop3_open_maildrop(struct pop3 *k, struct mr_error *me)
 	k->room = box.messages;
 	if (k->room)
 		k->mail = mem_grow(NULL, k->room * sizeof *k->mail);
-	return s->op->scan(s->self, box.id, NULL, 0, 0, MR_ROW_MESSAGE,
-		add_mail, k, me);
+	q.mailbox = box.id;
+	return row_cache_scan(k->house->rows, s, &q, me);
 }
 
 static unsigned

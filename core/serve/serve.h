@@ -24,6 +24,7 @@
 struct guard;
 struct limit;
 struct learn;
+struct row_cache;
 struct watch;
 
 struct limits_settings {	/* [limits] */
@@ -101,6 +102,7 @@ struct house {
 	struct limit *peers, *logins;	/* connection counts */
 	struct guard *guard;
 	struct watch *watch;		/* mailbox worker only */
+	struct row_cache *rows;		/* the same */
 	struct learn *learn;		/* the same; NULL: nobody learns */
 };
 

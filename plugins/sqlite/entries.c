@@ -4,6 +4,7 @@
  */
 #include "rows.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 /* Gives maximal runs of ascending UIDs on. */
@@ -131,12 +132,20 @@ sq_vanished(void *self, int64_t mailbox, uint64_t since,
 
 struct scan {
 	uint32_t want;
+	bool few;		/* changed */
 	int (*each)(void *arg, const struct mr_row *row);
 	void *arg;
 };
 
-#define SCAN_WHERE " WHERE e.mailbox = ? AND e.uid BETWEEN ? AND ?" \
+/* The plus keeps the index of modseqs out of it: all is read, in order. */
+#define SCAN_ALL " WHERE e.mailbox = ? AND e.uid BETWEEN ? AND ?" \
+	" AND +e.modseq > ? ORDER BY e.uid"
+#define SCAN_CHANGED " WHERE e.mailbox = ? AND e.uid BETWEEN ? AND ?" \
 	" AND e.modseq > ? ORDER BY e.uid"
+#define FROM_ENTRY " FROM entry e"
+#define FROM_CHANGED " FROM entry e INDEXED BY entry_modseq"
+#define WITH_CACHE " LEFT JOIN cache c ON c.message = e.message"
+#define FEW 2000		/* changes that are faster looked up one by one */
 #define SCAN_ROW "SELECT e.uid, e.flags, e.modseq, e.keywords," \
 	" e.received_ms, e.message, e.length, e.saved_ms"
 
@@ -165,14 +174,39 @@ take_row(sqlite3_stmt *st, uint32_t want, struct mr_row *row)
 	}
 }
 
+static sqlite3_stmt *
+scan_statement(struct sq_db *db, const struct scan *s)
+{
+	if (s->want & MR_ROW_CACHE)
+		return s->few ? sq_sql(db, SCAN_ROW ", c.bytes" FROM_CHANGED
+			WITH_CACHE SCAN_CHANGED) : sq_sql(db, SCAN_ROW
+			", c.bytes" FROM_ENTRY WITH_CACHE SCAN_ALL);
+	return s->few ? sq_sql(db, SCAN_ROW FROM_CHANGED SCAN_CHANGED) :
+		sq_sql(db, SCAN_ROW FROM_ENTRY SCAN_ALL);
+}
+
+static int
+count_changed(struct sq_db *db, int64_t mailbox, uint64_t since, bool *few,
+	struct mr_error *err)
+{
+	int64_t n;
+	int code;
+
+	*few = false;
+	if (since == 0)
+		return MR_STORE_OK;
+	code = sq_number(db, err, &n, "SELECT count(*) FROM (SELECT 1 FROM"
+		" entry WHERE mailbox = ? AND modseq > ? LIMIT ?)", "iii",
+		mailbox, (int64_t)since, (int64_t)FEW);
+	*few = code == MR_STORE_OK && n < FEW;
+	return code;
+}
+
 static int
 scan_range(struct sq_db *db, const struct scan *s, int64_t mailbox,
 	struct mr_range range, uint64_t since, struct mr_error *err)
 {
-	sqlite3_stmt *st = s->want & MR_ROW_CACHE ?
-		sq_sql(db, SCAN_ROW ", c.bytes FROM entry e LEFT JOIN cache c"
-			" ON c.message = e.message" SCAN_WHERE) :
-		sq_sql(db, SCAN_ROW " FROM entry e" SCAN_WHERE);
+	sqlite3_stmt *st = scan_statement(db, s);
 	struct mr_row row;
 	int step, code = MR_STORE_OK;
 
@@ -208,6 +242,8 @@ sq_scan(void *self, int64_t mailbox, const struct mr_range *range, size_t n,
 	if (!db)
 		return MR_STORE_FAILED;
 	code = sq_mailbox_check(db, mailbox, err);
+	if (code == MR_STORE_OK)
+		code = count_changed(db, mailbox, since, &s.few, err);
 	n = rows_ranges(range, n, &ordered);
 	for (i = 0; i < n && code == MR_STORE_OK; i++)
 		code = scan_range(db, &s, mailbox, ordered[i], since, err);

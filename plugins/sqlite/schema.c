@@ -112,6 +112,8 @@ static const char *const step[] = {
 	" identifier TEXT NOT NULL, rights INTEGER NOT NULL,"
 	" PRIMARY KEY (mailbox, identifier)) WITHOUT ROWID;"
 	"CREATE INDEX acl_identifier ON acl (identifier);",
+	/* entries.c: what changed lately. */
+	"CREATE INDEX entry_modseq ON entry (mailbox, modseq);",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

@@ -7,13 +7,12 @@
  *	appends messages FIRST.. of generated mail (message N is the same
  *	bytes whenever it is made), dated from 2020 on, one every hour; BATCH
  *	in each command.
- * imap PORT USER PASSWORD time MAILBOX CONNECTIONS ROUNDS COMMAND...
+ * imap PORT USER PASSWORD time MAILBOX CONNECTIONS RANGE COMMAND...
  *	Each connection selects MAILBOX ("" selects nothing), all then send
- *	the same command at once, ROUNDS times; prints a line for each round
- *	of each command: milliseconds until the last connection has its
- *	answer, and bytes that came. "%a" and "%b" stand for the ends of a
- *	range of 10,000 UIDs, another one for each connection, "%d" for its
- *	number.
+ *	the same command at once; prints a line for each command:
+ *	milliseconds until the last connection has its answer, and bytes that
+ *	came. "%a" and "%b" stand for the ends of a range of so many UIDs,
+ *	another one for each connection, "%d" for its number.
  * imap PORT USER PASSWORD append MAILBOX CONNECTIONS SECONDS
  * imap PORT USER PASSWORD login CONNECTIONS SECONDS
  *	print how many a second were done.
@@ -361,12 +360,12 @@ struct job {
 	const char *mailbox;
 	uint32_t first, count, batch;
 	double until;
-	int rounds, n_command;
+	int n_command;
 	char **command;
 };
 
 static pthread_barrier_t barrier;
-static int connections;
+static int connections, range;
 static atomic_llong bytes;
 
 static void *
@@ -473,8 +472,8 @@ expand(const char *command, int number, char *out, size_t size)
 		if (command[0] == '%' && strchr("abd", command[1])) {
 			n += (size_t)snprintf(out + n, size - n, "%d",
 				command[1] == 'd' ? number : command[1] ==
-				'a' ? number * 10000 + 1 :
-				number * 10000 + 10000);
+				'a' ? number * range + 1 :
+				number * range + range);
 			command++;
 		} else {
 			out[n++] = *command;
@@ -487,12 +486,12 @@ run_time(struct job *j)
 {
 	struct link *l = imap_open(j->number, j->mailbox);
 
-	for (int i = 0; i < j->n_command * j->rounds; i++) {
+	for (int i = 0; i < j->n_command; i++) {
 		char text[1024];
 		uint64_t before = l->total;
 		double start;
 
-		expand(j->command[i / j->rounds], j->number, text,
+		expand(j->command[i], j->number, text,
 			sizeof text);
 		pthread_barrier_wait(&barrier);
 		start = now_s();
@@ -579,8 +578,8 @@ main(int n, char **v)
 		connections = atoi(v[6]);
 		pthread_barrier_init(&barrier, NULL, (unsigned)connections);
 		j = (struct job){.run = run_time, .mailbox = v[5],
-			.rounds = atoi(v[7]), .n_command = n - 8,
-			.command = v + 8};
+			.n_command = n - 8, .command = v + 8};
+		range = atoi(v[7]);
 		run_all(&j);
 	} else if ((strcmp(mode, "append") == 0 && n == 8) ||
 		(strcmp(mode, "login") == 0 && n == 7)) {

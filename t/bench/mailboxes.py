@@ -13,6 +13,7 @@ from dovecot import Dovecot
 from server import PASSWORD, Server
 
 MESSAGES = int(os.environ.get("MESSAGES", "100000"))
+PART = min(10000, MESSAGES // 10)        # what each connection works on
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 SECONDS = os.environ.get("SECONDS", "5")
 ROWS = os.environ.get("ROWS", "").split()
@@ -26,7 +27,7 @@ READING = [
     ("STATUS", "", "STATUS INBOX (MESSAGES UIDNEXT UNSEEN)", WANTED),
     ("FETCH 1:* FLAGS", "INBOX", "FETCH 1:* (UID FLAGS)", WANTED),
     ("FETCH 1:* ENVELOPE", "INBOX", "FETCH 1:* (ENVELOPE)", WANTED),
-    ("FETCH 10,000 whole", "INBOX", "UID FETCH %a:%b (BODY.PEEK[])", WANTED),
+    ("FETCH %d whole" % PART, "INBOX", "UID FETCH %a:%b (BODY.PEEK[])", WANTED),
     ("SEARCH FLAGGED", "INBOX", "UID SEARCH FLAGGED", WANTED),
     ("SEARCH SUBJECT", "INBOX", "UID SEARCH SUBJECT harbour", WANTED),
     ("SEARCH HEADER", "INBOX", "UID SEARCH HEADER Cc team7@", WANTED),
@@ -98,22 +99,22 @@ class Bench:
         samples = {target: [] for target in self.both}
         for number in range(ROUNDS + 1):
             for target in self.both:
-                ms = self.load(target, user, "time", mailbox, connections, 1,
-                               *commands)
+                ms = self.load(target, user, "time", mailbox, connections,
+                               PART, *commands)
                 if number:      # the first warms both up
                     samples[target].append(ms[0])
         self.row("%s, %d" % (name, connections), *samples.values(), wanted)
 
     def expunge(self, user, connections):
-        name = "EXPUNGE 10,000"
+        name = "EXPUNGE %d" % PART
         if ROWS and not any(name.startswith(r) for r in ROWS):
             return
         samples = {target: [] for target in self.both}
         for number in range(ROUNDS):
             for target in self.both:
-                self.load(target, user, "time", "INBOX", connections, 1,
+                self.load(target, user, "time", "INBOX", connections, PART,
                           "CREATE Gone%d", "UID COPY %a:%b Gone%d")
-                ms = self.load(target, user, "time", "Gone%d", connections, 1,
+                ms = self.load(target, user, "time", "Gone%d", connections, PART,
                                "STORE 1:* +FLAGS.SILENT (\\Deleted)",
                                "EXPUNGE", "UNSELECT", "DELETE Gone%d")
                 samples[target].append(ms[1])
@@ -154,7 +155,7 @@ def bench_imap(program):
         for connections in (1, 10):
             for name, mailbox, command, wanted in READING:
                 b.timed(name, "u10", mailbox, [command], connections, wanted)
-            b.timed("STORE 10,000", "u10", "INBOX",
+            b.timed("STORE %d" % PART, "u10", "INBOX",
                     ["UID STORE %a:%b +FLAGS.SILENT (\\Answered)",
                      "UID STORE %a:%b -FLAGS.SILENT (\\Answered)"],
                     connections, WANTED)

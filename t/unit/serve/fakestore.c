@@ -419,7 +419,7 @@ fake_select(struct fake_talk *t)
 	imap_deselect(t->imap);
 	fill(&t->store, &m);
 	t->imap->box = imap_box_new(&m, false);
-	imap_box_load(&t->house.store, t->imap->box, &me);
+	imap_box_load(&t->house, t->imap->box, &me);
 	t->imap->state = IMAP_SELECTED;
 }
 

@@ -132,7 +132,7 @@ client_open(struct client *c)
 		.state = IMAP_SELECTED, .account = ""};
 	fake_get(NULL, 1, &m, &me);
 	c->k.box = imap_box_new(&m, false);
-	imap_box_load(&house.store, c->k.box, &me);
+	imap_box_load(&house, c->k.box, &me);
 	for (i = 0; i < n_messages; i++)
 		if (!message[i].gone) {
 			c->flags[c->n] = message[i].flags;
