@@ -390,6 +390,24 @@ struct mr_import {
 	size_t n;
 };
 
+/* ------------------------------------------------------------ backups */
+
+struct mr_backup {
+	uint32_t size;
+	const char *path;	/* a folder that is there; the store's alone */
+	/* Now and then; total may grow. */
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	/* A message whose bytes are not what they were: it is in the backup
+	 * as it is. */
+	void (*damaged)(void *arg, int64_t message_id);
+	void *arg;
+	/* out */
+	char state[32];		/* its name, by its time: 2026-11-25T22-15-03Z */
+	uint64_t bytes;		/* of the whole state */
+	uint64_t written;	/* of it, now */
+	uint64_t messages;
+};
+
 /* Callbacks of the walks below return 0 to go on. What they are given is
  * valid during the call. They must not call the store. */
 
@@ -647,6 +665,21 @@ struct mr_store {
 	 * room under the quota; MISSING when it is not there. */
 	int (*append)(void *self, const struct mr_append *a,
 		struct mr_error *err);
+
+	/* What the store holds at one moment, kept as one more state in a
+	 * folder of such; what is there already is not written again. Changes
+	 * go on meanwhile. */
+	int (*backup)(void *self, struct mr_backup *b, struct mr_error *err);
+	/* States of a backup, oldest first. */
+	int (*backup_list)(void *self, const char *path,
+		int (*each)(void *arg, const char *state), void *arg,
+		struct mr_error *err);
+	/* One of them as a store to read from: *other takes the place of self
+	 * in calls that change nothing. temp: a folder with room for its
+	 * metadata. */
+	int (*backup_open)(void *self, const char *path, const char *state,
+		const char *temp, void **other, struct mr_error *err);
+	void (*backup_close)(void *other);
 };
 
 #ifdef __cplusplus

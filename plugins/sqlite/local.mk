@@ -17,7 +17,9 @@ plugins_sqlite_sqlite_so_SOURCES = plugins/sqlite/sqlite.c \
 	plugins/sqlite/auth.c plugins/sqlite/route.c \
 	plugins/sqlite/plain.c plugins/sqlite/credential.c \
 	plugins/sqlite/acl.c plugins/sqlite/metadata.c \
-	plugins/sqlite/import.c
+	plugins/sqlite/import.c plugins/sqlite/backup.c \
+	plugins/sqlite/backup.h plugins/sqlite/map.c \
+	plugins/sqlite/restore.c
 plugins_sqlite_sqlite_so_CFLAGS = $(PLUGIN_CFLAGS) -D_GNU_SOURCE $(SQLITE_CFLAGS) \
 	$(OPENSSL_CFLAGS) $(CRYPT_CFLAGS)
 plugins_sqlite_sqlite_so_LDFLAGS = $(PLUGIN_LDFLAGS)

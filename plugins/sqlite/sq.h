@@ -244,6 +244,13 @@ int sq_import_begin(void *self, const char *account, const char *name,
 int sq_import(void *self, const struct mr_import *m, struct mr_error *err);
 int sq_imported(void *self, int64_t mailbox, const struct mr_str *key,
 	size_t n, uint8_t *there, struct mr_error *err);
+/* backup.c; restore.c */
+int sq_backup(void *self, struct mr_backup *out, struct mr_error *err);
+int sq_backup_list(void *self, const char *path, int (*each)(void *arg,
+	const char *state), void *arg, struct mr_error *err);
+int sq_backup_open(void *self, const char *path, const char *state,
+	const char *temp, void **other, struct mr_error *err);
+void sq_backup_close(void *other);
 /* claim.c */
 int sq_queue_claim(void *self, const char *owner, int64_t now_ms,
 	int64_t lease_ms, uint32_t max,
