@@ -336,6 +336,6 @@ class Model:
             entry.uid = uid
             if entry.flags is not None and \
                     entry.flags != box.messages[uid].flags:
-                raise Wrong("session %s: UID %d has %r, not %r" % (
-                    session.name.decode(), uid,
-                    sorted(box.messages[uid].flags), sorted(entry.flags)))
+                raise Wrong("session %s sees flags %r of UID %d, not %r" % (
+                    session.name.decode(), sorted(entry.flags), uid,
+                    sorted(box.messages[uid].flags)))

@@ -267,8 +267,8 @@ class Session:
             self.remove_uid(uid)
 
     def remove_uid(self, uid):
-        """Of those whose UID is not known one is as good as another, as long
-        as it stands between the right neighbours."""
+        """Of those whose UID is not known any between the right neighbours may
+        be the one, so what was told of their flags helps no more."""
         for i, entry in enumerate(self.entries):
             if entry.uid is not None and entry.uid > uid:
                 break
@@ -277,10 +277,13 @@ class Session:
                 return
         else:
             i = len(self.entries)
-        if i and self.entries[i - 1].uid is None:
-            del self.entries[i - 1]
-            return
-        raise Wrong("VANISHED %d, which was not there" % uid)
+        if not i or self.entries[i - 1].uid is not None:
+            raise Wrong("VANISHED %d, which was not there" % uid)
+        del self.entries[i - 1]
+        for entry in reversed(self.entries[:i - 1]):
+            if entry.uid is not None:
+                break
+            entry.flags, entry.modseq = None, 0
 
     def come_back(self, newer=False):
         """The end of SELECT (QRESYNC ...): what was cached, less what has

@@ -57,7 +57,7 @@ class Play:
     def __init__(self, server):
         self.server = server
         self.random = random.Random(SEED)
-        self.log = collections.deque(maxlen=400)
+        self.log = collections.deque(maxlen=2000)
         self.settled = 0        # how much was logged when all was right
         self.logged = 0
         self.ident = self.count = self.made = 0
@@ -68,7 +68,9 @@ class Play:
         self.tally = collections.Counter()
 
     def begin(self):
-        oracle = Session(self.server.ports["imap"], b"oracle")
+        self.truth = collections.deque(maxlen=200)
+        oracle = Session(self.server.ports["imap"], b"oracle",
+                         lambda *line: self.truth.append(line), 60 * SLOW)
         self.login(oracle)
         oracle.do(Command(b"ENABLE CONDSTORE", "enable"))
         self.model = Model(oracle)
@@ -746,8 +748,10 @@ class Play:
                 self.count += 1
 
     def tail(self):
-        """What was said since all was last known to be right."""
-        lines = list(self.log)[-max(30, self.logged - self.settled):]
+        """What was said since all was last known to be right, and how it
+        was then or is now."""
+        lines = list(self.truth) + \
+            list(self.log)[-max(30, self.logged - self.settled):]
         return "\n".join("%s %s: %s" % (who.decode(), way, line.decode(
             "latin-1")[:300]) for who, way, line in lines)
 
