@@ -10,6 +10,7 @@ RUN_PACKAGES="openssl python3 ca-certificates"
 # clients and filters of the wire tests, clang for libFuzzer
 TEST_PACKAGES="libcmocka-dev knot knot-dnsutils msmtp gsasl
 	python3-aiosmtpd node-nodemailer perl libnet-ssleay-perl curl swaks isync neomutt
+	mutt offlineimap3 getmail6 fetchmail mpop
 	rspamd miltertest mandoc
 	opendkim opendkim-tools opendmarc dbconfig-no-thanks
 	spamass-milter spamassassin spamc spamd busybox-syslogd
