@@ -1,6 +1,7 @@
 /*
  * imap_append.c - APPEND (RFC 9051 6.3.12) of one message or several
- * (MULTIAPPEND, RFC 3502), with APPENDUID (RFC 4315).
+ * (MULTIAPPEND, RFC 3502), also of such that are made here of parts (CATENATE,
+ * RFC 4469), with APPENDUID (RFC 4315).
  *
  * Messages go from the stream into one spool, byte for byte as they come:
  * IMAP stores what it is given. What can be refused is refused before the
@@ -18,7 +19,9 @@
 #include "queue/submit.h"
 #include "serve/imap_out.h"
 #include "serve/imap_place.h"
+#include "serve/imap_url.h"
 
+#define CATENATE "CATENATE ("
 #define TRACE_LENGTH 14
 #define MESSAGES_MOST 1000	/* in one command, ... */
 #define TOTAL_MOST 4		/* ... and all together so many of the
@@ -104,6 +107,13 @@ find_mailbox(struct append *a)
 
 /* ------------------------------------------------------------ the message */
 
+static bool
+too_big(struct append *a)
+{
+	return refuse(a, "TOOBIG",
+		"The message is larger than what is taken here");
+}
+
 /* length: what the message from `at` on is to become longer by. */
 static bool
 has_room(struct append *a, uint64_t at, uint64_t length)
@@ -111,8 +121,7 @@ has_room(struct append *a, uint64_t at, uint64_t length)
 	uint64_t most = (uint64_t)a->k->house->limits->message_size;
 
 	if (length > most || a->spool.length - at > most - length)
-		return refuse(a, "TOOBIG",
-			"The message is larger than what is taken here");
+		return too_big(a);
 	if (a->spool.length + length > TOTAL_MOST * most)
 		return refuse(a, "TOOBIG",
 			"The messages are larger than what is taken at once");
@@ -182,13 +191,19 @@ take_literal(struct append *a, uint64_t at)
 	return end_literal(a) && (code == 0 || spool_failed(a, &e));
 }
 
+static bool
+is_utf8(const struct append *a)
+{
+	return a->k->enabled & IMAP_UTF8 &&
+		str_istarts(a->c->in.rest, "UTF8 (");
+}
+
 /* A literal, in "UTF8 (...)" or not (RFC 6855 section 4). */
 static bool
-take_whole(struct append *a)
+take_whole(struct append *a, uint64_t at)
 {
 	struct imap_in *in = &a->c->in;
-	bool utf8 = a->k->enabled & IMAP_UTF8 &&
-		str_istarts(in->rest, "UTF8 (");
+	bool utf8 = is_utf8(a);
 
 	if (utf8)
 		in->rest = str_sub(in->rest, 6, in->rest.len);
@@ -200,10 +215,109 @@ take_whole(struct append *a)
 	}
 	if (a->c->literal.length == 0)
 		return empty(a);
-	if (!take_literal(a, a->spool.length))
+	if (!take_literal(a, at))
 		return false;
 	return !utf8 || imap_char(in, ')') || bad(a);
 }
+
+/* ---------------------------------------------------------------- CATENATE */
+
+/* RFC 4469 section 4: the answer shows which URL it was, where an answer may
+ * show it. */
+static bool
+refuse_url(struct append *a, struct str url)
+{
+	size_t i;
+
+	for (i = 0; i < url.len; i++)
+		if (url.at[i] <= ' ' || url.at[i] >= 127 ||
+			url.at[i] == ']' || url.at[i] == '\\')
+			break;
+	return refuse(a, i < url.len ? "BADURL" : arena_printf(
+		&a->k->session->command, "BADURL %.*s", STR_ARGS(url)),
+		"Nothing is there that could be taken");
+}
+
+static bool
+add_url(struct append *a, struct str text, uint64_t at)
+{
+	uint64_t most = (uint64_t)a->k->house->limits->message_size;
+	struct imap_url url;
+	struct err e = {0};
+
+	if (!imap_url_parse(text, &a->k->session->command, &url))
+		return refuse_url(a, text);
+	switch (imap_url_spool(a->k, &url, most - (a->spool.length - at),
+		&a->spool, &e)) {
+	case IMAP_URL_OK:
+		return has_room(a, at, 0);
+	case IMAP_URL_NONE:
+		return refuse_url(a, text);
+	case IMAP_URL_LARGE:
+		return too_big(a);
+	default:
+		return spool_failed(a, &e);
+	}
+}
+
+/* A URL that is a literal: reading has stopped in front of that one too. */
+static bool
+take_long_url(struct append *a, struct str *url)
+{
+	size_t n = (size_t)a->c->literal.length;
+	char *text;
+
+	if (a->c->literal.length > IMAP_URL_MOST)
+		return refuse(a, "BADURL", "The URL is too long");
+	text = arena_alloc(&a->k->session->command, n + 1);
+	begin_literal(a);
+	*url = str_of(text, n);
+	if (!stream_read(&a->k->session->stream, text, n))
+		return bad(a);
+	return end_literal(a);
+}
+
+static bool
+take_part(struct append *a, uint64_t at)
+{
+	struct imap_in *in = &a->c->in;
+	bool is_text = str_istarts(in->rest, "TEXT ");
+	struct str url;
+
+	if (is_utf8(a))
+		return take_whole(a, at);
+	if (!is_text && !str_istarts(in->rest, "URL "))
+		return bad(a);
+	in->rest = str_sub(in->rest, is_text ? 5 : 4, in->rest.len);
+	if (is_text)
+		return in->rest.len || !a->c->literal.waiting ? bad(a) :
+			take_literal(a, at);
+	if (!in->rest.len && a->c->literal.waiting)
+		return take_long_url(a, &url) && add_url(a, url, at);
+	return imap_astring(in, &url) ? add_url(a, url, at) : bad(a);
+}
+
+/* RFC 4469 section 3: a message made of what comes and what is here. */
+static bool
+take_parts(struct append *a)
+{
+	struct imap_in *in = &a->c->in;
+	uint64_t at = a->spool.length;
+
+	in->rest = str_sub(in->rest, sizeof CATENATE - 1, in->rest.len);
+	if (!take_part(a, at))
+		return false;
+	while (imap_is_char(in, ' ')) {
+		imap_blank(in);
+		if (!take_part(a, at))
+			return false;
+	}
+	if (!imap_char(in, ')'))
+		return bad(a);
+	return a->spool.length > at || empty(a);
+}
+
+/* ------------------------------------------------------------ all messages */
 
 static void
 keep_message(struct append *a, const struct message *m)
@@ -223,8 +337,10 @@ take_message(struct append *a)
 	struct message m = {.at = a->spool.length, .keywords = "",
 		.received_ms = clock_wall()};
 
-	if (!read_options(a, &m) || (a->n == 0 && !find_mailbox(a)) ||
-		!take_whole(a))
+	if (!read_options(a, &m) || (a->n == 0 && !find_mailbox(a)))
+		return false;
+	if (!(str_istarts(a->c->in.rest, CATENATE) ? take_parts(a) :
+		take_whole(a, m.at)))
 		return false;
 	imap_place_limit(a->place.rights, &m.flags, &m.keywords);
 	keep_message(a, &m);

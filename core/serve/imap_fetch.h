@@ -63,6 +63,18 @@ bool fetch_plan_read(struct fetch_plan *p, struct imap_in *in, bool with_uid);
 void fetch_plan_add(struct fetch_plan *p, struct arena *a,
 	enum fetch_kind kind);
 
+/* "1.2.HEADER]", with the bracket and without a partial. */
+bool fetch_section_read(struct imap_in *in, struct fetch_section *s);
+
+/* For CATENATE: the bytes of a section, cut as its partial says. */
+struct fetch_bytes {
+	uint64_t at, end;	/* of the message */
+	struct str picked;	/* instead, where fields were picked; arena */
+};
+/* false: the message has no such section. Its view must be there. */
+bool fetch_find_bytes(struct imap_body *b, const struct fetch_section *s,
+	struct arena *a, struct fetch_bytes *out);
+
 /* The walk. */
 struct fetch {
 	struct imap *k;

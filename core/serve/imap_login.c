@@ -54,6 +54,7 @@ static const struct {
 } capabilities[] = {
 	{"IMAP4rev1 SASL-IR LITERAL+ ID ENABLE", ALWAYS, NULL},
 	{"STARTTLS", IMAP_FRESH, offers_tls},
+	{"CATENATE", INSIDE, NULL},
 	{"MULTIAPPEND", INSIDE, imap_may_append_many},
 	{"COMPRESS=DEFLATE", INSIDE, offers_compression},
 	{NULL, IMAP_FRESH, offers_login},	/* AUTH=... */

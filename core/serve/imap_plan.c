@@ -221,20 +221,27 @@ static const struct bracketed {
 		IS_BINARY | IS_SIZE | PEEKS},
 };
 
+bool
+fetch_section_read(struct imap_in *in, struct fetch_section *s)
+{
+	bool more;
+
+	*s = (struct fetch_section){.text = SECTION_ALL, .most = UINT64_MAX};
+	return read_path(in, s, &more) && (!more || read_text(in, s)) &&
+		imap_char(in, ']');
+}
+
 static bool
 read_section(struct fetch_plan *p, struct imap_in *in,
 	const struct bracketed *b)
 {
-	struct fetch_section s = {.text = SECTION_ALL, .most = UINT64_MAX};
+	struct fetch_section s;
 	struct fetch_item *item;
-	bool more;
 
-	if (!imap_char(in, '[') || !read_path(in, &s, &more))
+	if (!imap_char(in, '[') || !fetch_section_read(in, &s))
 		return false;
-	if (more && b->how & IS_BINARY)
+	if (s.text != SECTION_ALL && b->how & IS_BINARY)
 		return refuse(in, "a binary section is a part number");
-	if ((more && !read_text(in, &s)) || !imap_char(in, ']'))
-		return false;
 	if (!(b->how & IS_SIZE) && !read_partial(in, &s))
 		return false;
 	make_label(&s, b->label, in->arena);

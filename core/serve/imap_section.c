@@ -171,6 +171,33 @@ fetch_write_section(struct fetch *f, const struct fetch_section *s)
 	write_bytes(f, span);
 }
 
+bool
+fetch_find_bytes(struct imap_body *b, const struct fetch_section *s,
+	struct arena *a, struct fetch_bytes *out)
+{
+	struct span span;
+	struct buf picked;
+
+	*out = (struct fetch_bytes){.picked = {NULL, 0}};
+	if (!find_span(imap_body_view(b), s, &span))
+		return false;
+	if (s->text == SECTION_FIELDS || s->text == SECTION_FIELDS_NOT) {
+		buf_init(&picked, BUF_NO_CAP);
+		pick_fields(s, imap_body_range(b, span.at, span.end, a),
+			&picked);
+		span = (struct span){0, picked.len};
+		cut_span(s, &span);
+		out->picked = arena_str(a, str_sub(buf_str(&picked),
+			(size_t)span.at, (size_t)(span.end - span.at)));
+		buf_free(&picked);
+		return true;
+	}
+	cut_span(s, &span);
+	out->at = span.at;
+	out->end = span.end;
+	return true;
+}
+
 /* ----------------------------------------------------------------- BINARY */
 
 /* Which bytes, and how they are encoded. Parts that hold others have no

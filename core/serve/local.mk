@@ -57,7 +57,8 @@ libcore_a_SOURCES += \
 	core/serve/imap_section.c \
 	core/serve/imap_store.c \
 	core/serve/imap_text.c core/serve/imap_text.h \
-	core/serve/imap_thread_subject.c
+	core/serve/imap_thread_subject.c \
+	core/serve/imap_url.c core/serve/imap_url.h
 
 check_PROGRAMS += t/unit/serve/imap_parse t/unit/serve/imap_box \
 	t/unit/serve/imap_name t/unit/serve/imap_sync t/unit/serve/row_cache
@@ -70,6 +71,10 @@ t_unit_serve_imap_parse_LDADD = $(TEST_LIBS)
 t_unit_serve_imap_box_SOURCES = t/unit/serve/imap_box.c
 t_unit_serve_imap_box_CFLAGS = $(TEST_CFLAGS)
 t_unit_serve_imap_box_LDADD = $(TEST_LIBS)
+check_PROGRAMS += t/unit/serve/imap_url
+t_unit_serve_imap_url_SOURCES = t/unit/serve/imap_url.c
+t_unit_serve_imap_url_CFLAGS = $(TEST_CFLAGS)
+t_unit_serve_imap_url_LDADD = $(TEST_LIBS)
 t_unit_serve_imap_name_SOURCES = t/unit/serve/imap_name.c
 t_unit_serve_imap_name_CFLAGS = $(TEST_CFLAGS)
 t_unit_serve_imap_name_LDADD = $(TEST_LIBS)

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""IMAP: several messages at once (MULTIAPPEND, RFC 3502)."""
+"""IMAP: several messages at once (MULTIAPPEND, RFC 3502), and such that the
+server makes of parts (CATENATE, RFC 4469)."""
 import os
 import re
 import sys
@@ -110,6 +111,102 @@ def test_cut_off(s):
     with fresh(s) as c:
         tap.eq(c.texts(b"w"), [])
     tap.eq(os.listdir(s.path("data", "tmp")), [])
+
+
+PARTS = (b"From: a@elsewhere.test\r\nTo: b@x.test\r\nSubject: p\r\n"
+         b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+         b"--b\r\nContent-Type: text/plain\r\n\r\none\r\n"
+         b"--b\r\nX-A: 1\r\nContent-Type: text/html\r\n\r\n<b>two</b>\r\n"
+         b"--b--\r\n")
+
+
+def parts(s):
+    """A session; mailbox w has PARTS as UID 1, and a large message."""
+    c = fresh(s)
+    big = MESSAGE % (9, 9) + b"x" * 3000000 + b"\r\n"
+    c.ok(b"APPEND w {%d+}\r\n%s {%d+}\r\n%s" % (len(PARTS), PARTS, len(big),
+                                              big))
+    c.validity = int(re.search(rb"APPENDUID (\d+)", c.rest).group(1))
+    c.imap(b"x", b"DELETE Entw&APw-rfe")
+    c.ok(b"CREATE Entw&APw-rfe")
+    return c, big
+
+
+def test_catenate(s):
+    """text and URLs of sections, in all forms, byte for byte"""
+    c, big = parts(s)
+    with c:
+        tap.contains(c.ok(b"CAPABILITY")[0], b" CATENATE")
+        c.ok(b'APPEND Entw&APw-rfe (\\Draft) CATENATE (URL "/w/;UID=2")')
+        rows = (
+            (b'URL "/w/;UID=1"', PARTS),
+            (b"URL /w/;UID=1/;SECTION=HEADER",
+             PARTS[:PARTS.index(b"--b\r\n")]),
+            (b'URL "/w;UIDVALIDITY=%d/;UID=1/;SECTION=1"' % c.validity,
+             b"one"),
+            (b'URL "/w/;UID=1/;SECTION=2.MIME"',
+             b"X-A: 1\r\nContent-Type: text/html\r\n\r\n"),
+            (b'URL "/w/;uid=1/;section=HEADER.FIELDS%20(To%20subject)"',
+             b"To: b@x.test\r\nSubject: p\r\n\r\n"),
+            (b'URL "/w/;UID=1/;SECTION=2/;PARTIAL=3.3"', b"two"),
+            (b'URL "/w/;UID=1/;PARTIAL=6"', PARTS[6:]),
+            (b'URL "/Entw%C3%BCrfe/;UID=1"', big),
+            (b"URL {12+}\r\n/w/;UID=1/;P", None),
+            (b"URL {10+}\r\n/w/;UID=1 ", None),
+            (b"URL {9+}\r\n/w/;UID=1", PARTS),
+            (b"TEXT {5+}\r\nA: b\n", b"A: b\n"), (b"TEXT {0+}\r\n", b""),
+            (b"TEXT ~{3+}\r\na\0b", b"a\0b"))
+        want = []
+        for part, text in rows:
+            c.ok(b"APPEND Entw&APw-rfe CATENATE (TEXT {2+}\r\n>  %s)" % part,
+                 b"NO [BADURL" if text is None else b"OK")
+            want += [] if text is None else [b"> " + text]
+        good = [(p, t) for p, t in rows if t is not None]
+        c.ok(b"APPEND Entw&APw-rfe (\\Seen) CATENATE (%s) {3+}\r\nabc "
+             b"CATENATE (%s)" % (b" ".join(p for p, _ in good), good[0][0]))
+        want += [b"".join(t for _, t in good), b"abc", PARTS]
+        found = c.texts(b"Entw&APw-rfe")
+        tap.eq([t[:500] for _, t in found[1:]], [t[:500] for t in want])
+        tap.ok([t for _, t in found] == [big] + want)
+        tap.eq(found[0][0], {b"\\Draft"})
+
+
+def test_catenate_asks(s):
+    """literals that are asked for, also that of a URL"""
+    c, _ = parts(s)
+    with c:
+        c.send(b"a APPEND w CATENATE (TEXT {4}\r\n")
+        tap.ok(c.line().startswith(b"+"))
+        c.send(b"a: b URL {20}\r\n")
+        tap.ok(c.line().startswith(b"+"))
+        c.send(b"/w/;UID=1/;SECTION=1 TEXT {2}\r\n")
+        tap.ok(c.line().startswith(b"+"))
+        c.send(b"\r\n)\r\n")
+        tap.ok(c.until(b"a")[1].startswith(b"OK [APPENDUID"))
+        tap.eq(c.texts(b"w")[2][1], b"a: bone\r\n")
+
+
+def test_catenate_refused(s):
+    """BADURL, TOOBIG and what is no CATENATE store nothing"""
+    c, _ = parts(s)
+    with c:
+        for url in (b"/w/;UID=3", b"/nothing/;UID=1", b"/w/;UID=1/;SECTION=7",
+                    b"/w;UIDVALIDITY=1/;UID=1", b"imap://x/w/;UID=1",
+                    b"/w/;UID=1/;SECTION=HEADER]x"):
+            c.ok(b'APPEND w CATENATE (TEXT {2+}\r\n\r\n URL "%s" '
+                 b'TEXT {7+}\r\nx NOOP\r)' % url,
+                 b"NO [BADURL] " if b"]" in url else b"NO [BADURL %s]" % url)
+        c.ok(b'APPEND w CATENATE (URL "/w/;UID=2" URL "/w/;UID=2")',
+             b"NO [TOOBIG]")
+        c.ok(b'APPEND w CATENATE (URL "/w/;UID=2" TEXT {2000000}',
+             b"NO [TOOBIG]")
+        c.ok(b"APPEND w CATENATE (TEXT {0+}\r\n)", b"NO [CANNOT]")
+        c.ok(b"APPEND nothing CATENATE (TEXT {1+}\r\nx)", b"NO [TRYCREATE]")
+        for bad in (b"()", b"(TEXT x)", b"(URL)", b"(URL )", b"(FROB {1+}\r\nx)",
+                    b"(TEXT {1+}\r\nx", b"(TEXT {1+}\r\nx ) {1+}\r\ny",
+                    b'(URL "/w/;UID=1"', b'(URL "/w/;UID=1") )'):
+            c.ok(b"APPEND w CATENATE " + bad, b"BAD")
+        tap.eq(len(c.texts(b"w")), 2)
 
 
 with Server({"limits": {"message_size": 4 << 20, "errors": 1000}}) as server:
