@@ -238,16 +238,17 @@ search_here(struct multisearch *s, const struct place *p, struct arena *a,
 }
 
 static int
-open_place(const struct store *s, int64_t id, struct imap_box **out,
+open_place(const struct house *h, int64_t id, struct imap_box **out,
 	struct mr_error *me)
 {
+	const struct store *s = &h->store;
 	struct mr_mailbox m;
 	int code = s->op->mailbox_get(s->self, id, &m, me);
 
 	if (code != MR_STORE_OK)
 		return code;
 	*out = imap_box_new(&m, true);
-	return imap_box_load(s, *out, me);
+	return imap_box_load(h, *out, me);
 }
 
 /* One that was deleted meanwhile is passed over. */
@@ -260,7 +261,7 @@ search_place(struct multisearch *s, const struct place *p, struct arena *a,
 
 	if (selected && selected->id == p->id)
 		return search_here(s, p, a, me);
-	code = open_place(&s->k->house->store, p->id, &other, me);
+	code = open_place(s->k->house, p->id, &other, me);
 	if (code == MR_STORE_OK) {
 		s->k->box = other;
 		code = search_here(s, p, a, me);
