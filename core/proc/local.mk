@@ -8,6 +8,7 @@ libcore_a_SOURCES += \
 	core/proc/ctl.c core/proc/ctl.h \
 	core/proc/daemon.c core/proc/daemon.h \
 	core/proc/daily.c core/proc/daily.h \
+	core/proc/indexer.c core/proc/indexer.h \
 	core/proc/generation.c core/proc/generation.h \
 	core/proc/isolate.c core/proc/isolate.h \
 	core/proc/keeper.c core/proc/keeper.h \
@@ -45,7 +46,7 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/sendmail_smtp.c core/proc/sendmail.h \
 	core/proc/cli_auth.c core/proc/cli_dmarc.c core/proc/cli_send.c \
 	core/proc/cli_tls_report.c core/proc/cli_import.c core/proc/cli_export.c \
-	core/proc/cli_backup.c \
+	core/proc/cli_backup.c core/proc/cli_index.c \
 	core/proc/report_box.c core/proc/report_box.h \
 	core/proc/explain.c core/proc/explain.h \
 	core/proc/meaning.c core/proc/meaning.h

@@ -28,6 +28,7 @@
 #include "proc/chains.h"
 #include "proc/crash.h"
 #include "proc/daily.h"
+#include "proc/indexer.h"
 #include "proc/priv.h"
 #include "proc/spawn.h"
 #include "queue/queue.h"
@@ -51,6 +52,7 @@ struct worker_life {
 	struct queue_house queue_house;
 	struct report_house report_house;
 	struct daily *daily;		/* of the runner */
+	struct indexer *indexer;
 	struct queue *queue;
 	struct pickup *pickup;	/* SMTP worker only */
 	char owner[80];
@@ -255,6 +257,8 @@ poke_queue(void *arg, const struct mr_change *c)
 
 	if (c->kind == MR_CHANGE_QUEUE && w->queue)
 		queue_poke(w->queue);
+	if (c->kind == MR_CHANGE_MAILBOX)
+		indexer_poke(w->indexer);
 }
 
 /* Where we listen for mail of other servers: an MX that leads there is
@@ -297,6 +301,10 @@ open_queue(struct worker_life *w, struct err *e)
 	find_own(w);
 	if (q->local->n)
 		watchdog_start((unsigned)q->settings->concurrency);
+	/* Before the watch, which pokes it. */
+	w->indexer = indexer_start(&w->house.store, e);
+	if (!w->indexer && e->kind != ERR_NONE)
+		return -1;
 	w->queue = queue_start(q, e);
 	if (!w->queue)
 		return -1;
@@ -449,6 +457,7 @@ finish(struct worker_life *w, enum word word)
 		w->config->workers.drain_timeout;
 	bool stopped = true;
 
+	indexer_stop(w->indexer);
 	daily_stop(w->daily);
 	if (w->queue) {
 		queue_drain(w->queue, patience);

@@ -57,7 +57,12 @@ new_key(struct reader *r, enum search_kind kind, uint32_t want)
 		kind == SEARCH_HEADER ? COST_HEADER :
 		kind >= SEARCH_SENT && kind <= SEARCH_THREADID ?
 		COST_ENVELOPE : COST_ROW;
+	key->number = r->n_keys;
 	r->tree->want |= want;
+	r->tree->want_indexed |= key->cost >= COST_HEADER ?
+		want & ~MR_ROW_CACHE : want;
+	r->tree->has_text |= key->cost >= COST_HEADER ||
+		kind == SEARCH_ENVELOPE;
 	return key;
 }
 

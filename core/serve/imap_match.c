@@ -21,12 +21,14 @@ search_match_init(struct search_match *m, const struct store *store)
 	buf_init(&m->folded, BUF_NO_CAP);
 	buf_init(&m->records, BUF_NO_CAP);
 	legible_init(&m->legible, &m->body);
+	imap_index_init(&m->index, store);
 	arena_init(&m->message);
 }
 
 void
 search_match_free(struct search_match *m)
 {
+	imap_index_free(&m->index);
 	legible_free(&m->legible);
 	imap_body_free(&m->body);
 	buf_free(&m->text);
@@ -70,13 +72,45 @@ has_keyword(const struct search_key *key, const struct mr_row *row)
 	return false;
 }
 
+/* ----------------------------------------------- what the index tells */
+
+static bool
+is_in_index(const struct search_key *key)
+{
+	return key->cost >= COST_HEADER || key->kind == SEARCH_ENVELOPE;
+}
+
+static bool
+is_excluded(struct search_match *m, const struct search_key *key)
+{
+	return is_in_index(key) && imap_index_excludes(&m->index, key->number,
+		key->text, m->body.row->message_id);
+}
+
+/* The index has this message's text: the bytes that would be gathered. */
+static bool
+has_kept(struct search_match *m)
+{
+	if (m->level == LEVEL_NOTHING && imap_index_text(&m->index,
+	    m->body.row->message_id, &m->kept))
+		m->level = LEVEL_KEPT;
+	return m->level == LEVEL_KEPT;
+}
+
 /* ------------------------------------------------------ what caches tell */
 
 static bool
 envelope_has(struct search_match *m, const struct search_key *key)
 {
-	const struct mime_view *v = imap_body_view(&m->body);
+	const struct mime_view *v;
 
+	if (has_kept(m)) {
+		const struct legible_key k = {.where = IN_ENVELOPE,
+			.field = key->field, .needle = key->text};
+
+		return legible_has(m->kept, &k);
+	}
+	v = imap_body_view(&m->body);
 	buf_reset(&m->text);
 	if (v == NULL ||
 	    !imap_envelope_text(v->envelope, key->field, &m->text))
@@ -175,6 +209,8 @@ legible_says(struct search_match *m, const struct search_key *key)
 
 	if (key->text.len == 0 && key->kind != SEARCH_HEADER)
 		return true;
+	if (has_kept(m))
+		return legible_has(m->kept, &k);
 	gather(m, key->kind);
 	return legible_has(buf_str(&m->records), &k) ||
 		(m->level == LEVEL_LONG && long_text_has(m, &k));
@@ -187,6 +223,8 @@ match_leaf(struct search_match *m, const struct search_key *key)
 {
 	const struct mr_row *row = m->body.row;
 
+	if (is_excluded(m, key))
+		return false;
 	switch (key->kind) {
 	case SEARCH_FLAG:
 		return row->flags & key->flag;
@@ -234,20 +272,45 @@ match(struct search_match *m, const struct search_key *key)
 	return found != key->negated;
 }
 
+/* Without a look at the message: NO and YES are certain. */
+enum guess { NO, MAYBE, YES };
+
+static enum guess
+guess_leaf(struct search_match *m, const struct search_key *key)
+{
+	if (key->cost == COST_ROW)
+		return match_leaf(m, key) ? YES : NO;
+	return is_excluded(m, key) ? NO : MAYBE;
+}
+
+static enum guess
+guess(struct search_match *m, const struct search_key *key)
+{
+	const enum guess end = key->kind == SEARCH_OR ? YES : NO;
+	const struct search_key *child;
+	enum guess all = YES - end, one;
+
+	if (key->kind != SEARCH_OR && key->kind != SEARCH_AND) {
+		all = guess_leaf(m, key);
+		return key->negated ? YES - all : all;
+	}
+	for (child = key->first; child && all != end; child = child->next) {
+		one = guess(m, child);
+		if (end == NO ? one < all : one > all)
+			all = one;
+	}
+	return key->negated ? YES - all : all;
+}
+
 bool
 search_match_row(struct search_match *m, const struct search_key *top,
 	const struct mr_row *row, bool only_rows)
 {
-	const struct search_key *key;
-	bool found = true;
+	bool found;
 
 	imap_body_turn(&m->body, row);
 	m->level = LEVEL_NOTHING;
-	for (key = top->first; key != NULL && found; key = key->next) {
-		if (only_rows && key->cost > COST_ROW)
-			break;
-		found = match(m, key);
-	}
+	found = only_rows ? guess(m, top) != NO : match(m, top);
 	if (m->message.used > 0)
 		arena_reset(&m->message);
 	return found && m->body.code == MR_STORE_OK;

@@ -104,6 +104,7 @@ begin_rows(const struct search_walk *w, struct imap_rows *rows, uint32_t want)
 	rows->since = since;
 }
 
+/* Keys that rows answer beside others that they do not. */
 static bool
 has_cheap_and_dear(const struct search_key *top)
 {
@@ -119,12 +120,15 @@ has_cheap_and_dear(const struct search_key *top)
 static int
 walk(struct search_walk *w, struct search_match *m, struct mr_error *me)
 {
-	const uint32_t want = w->tree->want | w->want;
+	bool is_indexed = w->tree->has_text &&
+		imap_index_is_there(&m->index);
+	const uint32_t want = w->want |
+		(is_indexed ? w->tree->want_indexed : w->tree->want);
 	struct imap_list candidates = {0};
 	struct imap_rows rows;
 	int code = MR_STORE_OK;
 
-	if (has_cheap_and_dear(w->tree->top)) {
+	if (is_indexed || has_cheap_and_dear(w->tree->top)) {
 		begin_rows(w, &rows, want & ~MR_ROW_CACHE);
 		code = walk_rows(w, m, &rows, &candidates, me);
 		imap_rows_end(&rows);

@@ -15,6 +15,7 @@
 #include "serve/imap.h"
 #include "serve/imap_body.h"
 #include "serve/imap_envelope.h"
+#include "serve/imap_index.h"
 #include "serve/imap_legible.h"
 
 /* In order of what they cost: rows, the cached envelope, the header, all. */
@@ -39,12 +40,15 @@ struct search_key {
 	enum envelope_field field;
 	struct str name;		/* keyword, or header field folded */
 	struct str text;		/* folded UTF-8 */
+	unsigned number;		/* of the key in the tree */
 	struct search_key *first, *next;	/* children; siblings */
 };
 
 struct search_tree {
 	struct search_key *top;		/* SEARCH_AND, cheapest child first */
 	uint32_t want;			/* MR_ROW_* */
+	uint32_t want_indexed;		/* where an index has texts */
+	bool has_text;			/* a key that an index helps with */
 	bool has_modseq;
 	bool bad_charset;
 };
@@ -64,13 +68,16 @@ struct search_match {
 	struct arena message;		/* reset with each row */
 	struct legible legible;
 	struct buf records;		/* of the message, up to a level: */
-	enum { LEVEL_NOTHING, LEVEL_HEADER, LEVEL_ALL, LEVEL_LONG } level;
+	enum { LEVEL_NOTHING, LEVEL_HEADER, LEVEL_ALL, LEVEL_LONG,
+		LEVEL_KEPT } level;
+	struct str kept;		/* LEVEL_KEPT: the index's */
+	struct imap_index index;
 };
 void search_match_init(struct search_match *m, const struct store *store);
 void search_match_free(struct search_match *m);
-/* Whether a row matches. With `only_rows` keys that need more than the row
- * count as true, unless they are inside OR or NOT with others. Look at
- * m->body.code afterwards: the message could not be read. */
+/* Whether a row matches. With `only_rows`, whether it may, as far as the row
+ * and the index tell. Look at m->body.code afterwards: the message could not
+ * be read. */
 bool search_match_row(struct search_match *m, const struct search_key *top,
 	const struct mr_row *row, bool only_rows);
 

@@ -43,6 +43,8 @@ libcore_a_SOURCES += \
 	core/serve/imap_envelope.c core/serve/imap_envelope.h \
 	core/serve/imap_items.c \
 	core/serve/imap_keys.c \
+	core/serve/index_fill.c core/serve/index_fill.h \
+	core/serve/imap_index.c core/serve/imap_index.h \
 	core/serve/imap_legible.c core/serve/imap_legible.h \
 	core/serve/imap_match.c \
 	core/serve/imap_multisearch.c \

@@ -408,6 +408,46 @@ struct mr_backup {
 	uint64_t messages;
 };
 
+/* ------------------------------------------------- the search index */
+
+/* What the core keeps of a message for SEARCH: bytes that it alone
+ * understands. at NULL: none; each search looks into the message itself. */
+struct mr_index_text {
+	uint32_t size;
+	int64_t message;
+	struct mr_str text;
+};
+
+/* Messages whose texts are wanted, in order of their ids. */
+struct mr_index_todo {
+	uint32_t size;
+	int64_t version;	/* of the texts; those of another are dropped */
+	uint32_t max;		/* messages */
+	/* gone: nobody has it any more; no text is needed. */
+	int (*each)(void *arg, int64_t message, int gone);
+	void *arg;
+	/* Out: the range of ids that these are all of. last < first: there is
+	 * nothing to do. */
+	int64_t first, last;
+};
+
+/* Messages of first to last whose texts may contain the needle: those of
+ * `message`, in order; of the others it is certain that they do not. message
+ * NULL: any may. Valid until the next look. */
+struct mr_index_maybe {
+	uint32_t size;
+	int64_t first, last;
+	const int64_t *message;
+	size_t n;
+};
+
+struct mr_index_figures {
+	uint32_t size;
+	int64_t messages;	/* whose texts are kept */
+	int64_t waiting;	/* to be put */
+	int64_t bytes;		/* on disk */
+};
+
 /* Callbacks of the walks below return 0 to go on. What they are given is
  * valid during the call. They must not call the store. */
 
@@ -680,6 +720,35 @@ struct mr_store {
 	int (*backup_open)(void *self, const char *path, const char *state,
 		const char *temp, void **other, struct mr_error *err);
 	void (*backup_close)(void *other);
+
+	/* The search index, which the core fills after messages were committed
+	 * and which may be lost: it changes how fast a search is, never what
+	 * it finds. MISSING from each: it is turned off. Texts go with their
+	 * messages.
+	 *
+	 * put takes the texts of all that todo showed, for its range; BUSY
+	 * when somebody else has filled it meanwhile. drop forgets the texts
+	 * of an account's messages (NULL: all), which are to be put again. */
+	int (*index_todo)(void *self, struct mr_index_todo *t,
+		struct mr_error *err);
+	int (*index_put)(void *self, const struct mr_index_todo *t,
+		const struct mr_index_text *text, size_t n,
+		struct mr_error *err);
+	int (*index_drop)(void *self, const char *account,
+		struct mr_error *err);
+	int (*index_figures)(void *self, struct mr_index_figures *out,
+		struct mr_error *err);
+	/* One state of the index, for one thread; close it soon. MISSING also
+	 * when it holds nothing of this version. look tells of a range with
+	 * this message in it. text: MISSING when it is not kept; valid until
+	 * the next. */
+	int (*index_open)(void *self, int64_t version, void **index,
+		struct mr_error *err);
+	int (*index_look)(void *index, int64_t message, struct mr_str needle,
+		struct mr_index_maybe *out, struct mr_error *err);
+	int (*index_text)(void *index, int64_t message, struct mr_str *out,
+		struct mr_error *err);
+	void (*index_close)(void *index);
 };
 
 #ifdef __cplusplus

@@ -126,6 +126,9 @@ delete_message(struct sq_tx *tx, struct victim *v, struct mr_error *err)
 	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "DELETE FROM cache"
 			" WHERE message = ?", "i", v->id);
+	if (code == MR_STORE_OK && tx->sq->index && v->is_gone)
+		code = sq_run(tx->db, err, "INSERT INTO unindexed VALUES (?)",
+			"i", v->id);
 	return code;
 }
 

@@ -171,4 +171,10 @@ int64_t sq_collect_pause(const struct sq *s);
 /* ledger.c: old events and vanished UIDs go, now and then. Writing thread. */
 void sq_forget(struct sq *s);
 
+/* ------------------------------------------------- the search index */
+
+/* Takes away the index's files where it is turned off. */
+struct sq_index *sq_index_new(struct sq *s);
+void sq_index_free(struct sq_index *i);
+
 #endif

@@ -19,11 +19,15 @@ plugins_sqlite_sqlite_so_SOURCES = plugins/sqlite/sqlite.c \
 	plugins/sqlite/acl.c plugins/sqlite/metadata.c \
 	plugins/sqlite/import.c plugins/sqlite/backup.c \
 	plugins/sqlite/backup.h plugins/sqlite/map.c \
-	plugins/sqlite/restore.c
+	plugins/sqlite/restore.c \
+	plugins/sqlite/index.c plugins/sqlite/index.h \
+	plugins/sqlite/index_chunk.c plugins/sqlite/index_block.c \
+	plugins/sqlite/index_find.c
 plugins_sqlite_sqlite_so_CFLAGS = $(PLUGIN_CFLAGS) -D_GNU_SOURCE $(SQLITE_CFLAGS) \
-	$(OPENSSL_CFLAGS) $(CRYPT_CFLAGS)
+	$(OPENSSL_CFLAGS) $(CRYPT_CFLAGS) $(ZSTD_CFLAGS)
 plugins_sqlite_sqlite_so_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_sqlite_sqlite_so_LDADD = $(SQLITE_LIBS) $(CRYPT_LIBS) $(UNISTRING_LIBS) \
+	$(ZSTD_LIBS) \
 	-lcrypto
 
 # Tests load the module with a host of their own; t/bench/store is run by hand.

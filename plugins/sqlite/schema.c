@@ -114,6 +114,8 @@ static const char *const step[] = {
 	"CREATE INDEX acl_identifier ON acl (identifier);",
 	/* entries.c: what changed lately. */
 	"CREATE INDEX entry_modseq ON entry (mailbox, modseq);",
+	/* index.c: messages that are gone, but perhaps not from the index. */
+	"CREATE TABLE unindexed (message INTEGER PRIMARY KEY);",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

@@ -36,6 +36,8 @@ struct sq {
 	int64_t keep_vanished;	/* ms; 0: for ever */
 	const char *tag;	/* characters that divide user and tag, "+" */
 	bool login_cache;
+	bool index;
+	int64_t index_block;
 
 	char *path;		/* folder in effect */
 	char *hostname;		/* the server's */
@@ -47,6 +49,7 @@ struct sq {
 	int64_t forget_at;	/* sq_clock_mono; the writer's */
 	struct sq_logins *logins;
 	struct sq_plain *plain;
+	struct sq_index *filling;
 };
 
 /* ------------------------------------------------------------ errors */
@@ -357,5 +360,20 @@ void sq_logins_free(struct sq_logins *l);
 /* schema.c: brings the database to the version of this release, step by
  * step; refuses one that is newer. The write lock is held. */
 int sq_schema(sqlite3 *db, struct mr_error *err);
+
+/* index.c, index_find.c */
+int sq_index_todo(void *self, struct mr_index_todo *t, struct mr_error *err);
+int sq_index_put(void *self, const struct mr_index_todo *t,
+	const struct mr_index_text *text, size_t n, struct mr_error *err);
+int sq_index_drop(void *self, const char *account, struct mr_error *err);
+int sq_index_figures(void *self, struct mr_index_figures *out,
+	struct mr_error *err);
+int sq_index_open(void *self, int64_t version, void **index,
+	struct mr_error *err);
+int sq_index_look(void *index, int64_t message, struct mr_str needle,
+	struct mr_index_maybe *out, struct mr_error *err);
+int sq_index_text(void *index, int64_t message, struct mr_str *out,
+	struct mr_error *err);
+void sq_index_close(void *index);
 
 #endif

@@ -43,6 +43,13 @@ static const struct mr_setting settings[] = {
 	{"login_cache", MR_BOOL, 0, AT(login_cache), "true", 0, 0, NULL,
 		"Remember right passwords for a moment, so that clients with "
 		"many connections do not cost a hash each."},
+	{"index", MR_BOOL, 0, AT(index), "true", 0, 0, NULL,
+		"Keep an index of texts for IMAP SEARCH. Without it a search "
+		"reads the messages; it finds the same, later. Turned off, "
+		"its files go."},
+	{"index_block", MR_INT, 0, AT(index_block), "1024", 16, 1024, NULL,
+		"How many messages the index takes together. Fewer are sooner "
+		"found without being looked through, many make it smaller."},
 	MR_SETTINGS_END,
 };
 
@@ -133,6 +140,7 @@ sqlite_close(void *config)
 	struct sq *s = config;
 
 	/* The writer may still tell of its last changes. */
+	sq_index_free(s->filling);
 	sq_writer_free(s->writer);
 	sq_watch_free(s->watch);
 	sq_segments_free(s->segments);
@@ -149,6 +157,7 @@ sqlite_close(void *config)
 	s->pool = NULL;
 	s->logins = NULL;
 	s->plain = NULL;
+	s->filling = NULL;
 }
 
 static int
@@ -169,6 +178,7 @@ open_parts(struct sq *s, struct mr_error *err)
 	}
 	s->pool = sq_pool_new();
 	s->logins = sq_logins_new();
+	s->filling = sq_index_new(s);
 	s->writer = sq_writer_new(s, db, lock);
 	s->segments = sq_segments_new(s, err);
 	s->watch = s->segments ? sq_watch_new(s, err) : NULL;
@@ -263,6 +273,14 @@ static const struct mr_store store = {
 	.acl_rights = sq_acl_rights,
 	.acl_shared = sq_acl_shared,
 	.append = sq_append,
+	.index_todo = sq_index_todo,
+	.index_put = sq_index_put,
+	.index_drop = sq_index_drop,
+	.index_figures = sq_index_figures,
+	.index_open = sq_index_open,
+	.index_look = sq_index_look,
+	.index_text = sq_index_text,
+	.index_close = sq_index_close,
 };
 
 MR_PLUGIN = {

@@ -2,19 +2,19 @@
 """SEARCH TEXT, BODY, HEADER, SUBJECT and addresses over nasty mail: what is
 found is what the texts say that the mail was made of.
 
-Environment: SEEDS 2 (corpora), QUERIES 400 (of each)."""
+Environment: SEEDS 2 (corpora), QUERIES 250 (of each)."""
 import os
 import random
 import sys
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import nasty
 import tap
-from server import PASSWORD, Server
+from server import PASSWORD, Server, wait_for
 from wire import Line
 
 SEEDS = int(os.environ.get("SEEDS", "2"))
-QUERIES = int(os.environ.get("QUERIES", "400"))
-MAILS = 120
+QUERIES = int(os.environ.get("QUERIES", "250"))
+MAILS = 100
 
 
 def found(c, keys):
@@ -57,9 +57,24 @@ def log_in(s):
     return c
 
 
-with Server() as server, log_in(server) as line:
-    for seed in range(SEEDS):
-        mails = nasty.corpus(MAILS, seed)
-        fill(line, b"n%d" % seed, mails)
-        tap.call("corpus %d" % seed, compare, line, mails, seed)
+def is_filled(s):
+    return s.cli_json("index", "status")["waiting"] == 0
+
+
+with Server({"plugin.sqlite": {"index": False}}) as server:
+    with log_in(server) as line:
+        for seed in range(SEEDS):
+            mails = nasty.corpus(MAILS, seed)
+            fill(line, b"n%d" % seed, mails)
+            tap.call("corpus %d, without an index" % seed, compare, line,
+                     mails, seed)
+    server.extra["plugin.sqlite"] = {"index": True, "index_block": 32}
+    server.write_config()
+    server.restart()
+    wait_for("the index is full", lambda: is_filled(server), 60)
+    with log_in(server) as line:
+        for seed in range(SEEDS):
+            line.imap(b"s", b"SELECT n%d" % seed)
+            tap.call("corpus %d, with one" % seed, compare, line,
+                     nasty.corpus(MAILS, seed), seed)
 tap.done()

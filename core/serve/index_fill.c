@@ -1,0 +1,131 @@
+/*
+ * index_fill.c - reads messages as SEARCH does and hands their texts to the
+ * store. What cannot be read, or is very long, is put as a message without
+ * a text: each search then looks into the message itself.
+ */
+#include "serve/index_fill.h"
+
+#define TEXT_MOST (1 << 20)	/* of one message */
+#define BATCH_BYTES (8 << 20)
+
+bool
+index_is_there(const struct store *s)
+{
+	return MR_HAS(s->op, index_close) && s->op->index_todo &&
+		s->op->index_put && s->op->index_open;
+}
+
+struct index_fill *
+index_fill_new(const struct store *s)
+{
+	struct index_fill *f = mem_alloc(sizeof *f);
+
+	f->store = s;
+	imap_body_init(&f->body, s);
+	legible_init(&f->legible, &f->body);
+	buf_init(&f->texts, BUF_NO_CAP);
+	return f;
+}
+
+void
+index_fill_free(struct index_fill *f)
+{
+	if (f == NULL)
+		return;
+	legible_free(&f->legible);
+	imap_body_free(&f->body);
+	buf_free(&f->texts);
+	free(f);
+}
+
+static int
+note(void *arg, int64_t message, int gone)
+{
+	struct index_fill *f = arg;
+
+	f->text[f->n] = (struct mr_index_text){.size = sizeof *f->text,
+		.message = message};
+	f->gone[f->n++] = gone;
+	return 0;
+}
+
+/* Appends the text of one; false: it has none that is kept. */
+static bool
+read_text(struct index_fill *f, int64_t message)
+{
+	struct mr_row row = {.message_id = message};
+	size_t before = f->texts.len;
+	bool good;
+
+	imap_body_turn(&f->body, &row);
+	legible_begin(&f->legible);
+	legible_envelope(&f->legible, &f->texts);
+	while (f->texts.len - before <= TEXT_MOST &&
+	    legible_next(&f->legible, &f->texts))
+		;
+	good = f->body.code == MR_STORE_OK &&
+		f->texts.len - before <= TEXT_MOST;
+	imap_body_turn(&f->body, NULL);
+	if (!good)
+		f->texts.len = before;
+	return good;
+}
+
+/* The texts do not move any more: now the views can point at them. */
+static void
+set_views(struct index_fill *f)
+{
+	const char *at = buf_c(&f->texts);
+	size_t i;
+
+	for (i = 0; i < f->n; i++) {
+		if (f->text[i].text.at == NULL)
+			continue;
+		f->text[i].text.at = at;
+		at += f->text[i].text.len;
+	}
+}
+
+/* Reads up to a batch's bytes; the rest is for the next. */
+static void
+read_texts(struct index_fill *f, struct mr_index_todo *t)
+{
+	size_t i, before;
+
+	buf_reset(&f->texts);
+	for (i = 0; i < f->n && f->texts.len < BATCH_BYTES; i++) {
+		before = f->texts.len;
+		if (f->gone[i] || !read_text(f, f->text[i].message))
+			continue;
+		f->text[i].text = (struct mr_str){"",
+			f->texts.len - before};
+	}
+	if (i < f->n)
+		t->last = f->text[i - 1].message;
+	f->n = i;
+	set_views(f);
+}
+
+int
+index_fill_some(struct index_fill *f, struct err *e)
+{
+	const struct mr_store *op = f->store->op;
+	struct mr_index_todo t = {.size = sizeof t, .max = INDEX_BATCH,
+		.version = LEGIBLE_VERSION, .each = note, .arg = f};
+	struct mr_error me = {{0}};
+	int code;
+
+	f->n = 0;
+	code = op->index_todo(f->store->self, &t, &me);
+	if (code != MR_STORE_OK)
+		return store_result(code, &me, e);
+	if (t.last < t.first)
+		return 0;
+	read_texts(f, &t);
+	code = op->index_put(f->store->self, &t, f->text, f->n, &me);
+	if (code == MR_STORE_BUSY)
+		return INDEX_BATCH;
+	if (store_result(code, &me, e) < 0)
+		return -1;
+	return f->n > 0 ? (int)f->n : INDEX_BATCH;
+}

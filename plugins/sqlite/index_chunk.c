@@ -1,0 +1,177 @@
+/*
+ * index_chunk.c - texts, some tens in a row of the index's database. Packed
+ * by zstd where the plugin was built with it.
+ */
+#include "index.h"
+
+#include <stdlib.h>
+#include <string.h>
+#ifdef HAVE_ZSTD
+#include <zstd.h>
+#endif
+
+#define HEAD (sizeof(int64_t) + sizeof(uint32_t))	/* id and length */
+
+/* --------------------------------------------------------------- packing */
+
+/* Returns the packed bytes, or NULL: they stay as they are. */
+static char *
+pack(const char *bytes, size_t size, size_t *packed)
+{
+#ifdef HAVE_ZSTD
+	size_t room = ZSTD_compressBound(size);
+	char *out = sq_alloc(room);
+
+	*packed = ZSTD_compress(out, room, bytes, size, 1);
+	if (!ZSTD_isError(*packed) && *packed < size)
+		return out;
+	free(out);
+#else
+	(void)bytes;
+#endif
+	*packed = size;
+	return NULL;
+}
+
+/* size: of the bytes as they were. NULL: not readable. */
+static char *
+unpack(const void *bytes, size_t packed, size_t size)
+{
+	char *out = sq_alloc(size);
+
+	if (packed == size) {
+		if (size)
+			memcpy(out, bytes, size);
+		return out;
+	}
+#ifdef HAVE_ZSTD
+	if (ZSTD_decompress(out, size, bytes, packed) == size)
+		return out;
+#endif
+	free(out);
+	return NULL;
+}
+
+/* --------------------------------------------------------------- reading */
+
+/* The heads stand in front of the texts. */
+static bool
+read_heads(struct sq_chunk *c, size_t n)
+{
+	size_t at = n * HEAD, i;
+
+	if (at > c->size)
+		return false;
+	c->text = sq_alloc(n * sizeof *c->text);
+	c->n = n;
+	for (i = 0; i < n; i++) {
+		struct sq_text *t = &c->text[i];
+
+		memcpy(&t->id, c->bytes + i * HEAD, sizeof t->id);
+		memcpy(&t->length, c->bytes + i * HEAD + sizeof t->id,
+			sizeof t->length);
+		t->at = (uint32_t)at;
+		if (t->length == SQ_TEXT_NONE)
+			continue;
+		if (t->length > c->size - at)
+			return false;
+		at += t->length;
+	}
+	return true;
+}
+
+int
+sq_chunk_read(struct sq_db *db, int64_t id, struct sq_chunk *out,
+	struct mr_error *err)
+{
+	sqlite3_stmt *st = sq_sql(db, "SELECT first, last, n, size, bytes"
+		" FROM chunk WHERE first <= ? ORDER BY first DESC LIMIT 1");
+	int code = MR_STORE_MISSING, step;
+
+	*out = (struct sq_chunk){.last = -1};
+	sq_bind(st, "i", id);
+	step = sqlite3_step(st);
+	if (step == SQLITE_ROW && sqlite3_column_int64(st, 1) >= id) {
+		out->size = (size_t)sqlite3_column_int64(st, 3);
+		out->bytes = unpack(sqlite3_column_blob(st, 4),
+			(size_t)sqlite3_column_bytes(st, 4), out->size);
+		if (out->bytes && read_heads(out,
+			(size_t)sqlite3_column_int64(st, 2))) {
+			out->first = sqlite3_column_int64(st, 0);
+			out->last = sqlite3_column_int64(st, 1);
+			code = MR_STORE_OK;
+		}
+	} else if (step != SQLITE_ROW && step != SQLITE_DONE) {
+		code = sq_fail_db(err, db, "reading the index");
+	}
+	sqlite3_reset(st);
+	if (code != MR_STORE_OK)
+		sq_chunk_free(out);
+	return code;
+}
+
+void
+sq_chunk_free(struct sq_chunk *c)
+{
+	free(c->text);
+	free(c->bytes);
+	*c = (struct sq_chunk){.last = -1};
+}
+
+const struct sq_text *
+sq_chunk_find(const struct sq_chunk *c, int64_t id)
+{
+	size_t low = 0, high = c->n, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (c->text[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < c->n && c->text[low].id == id ? &c->text[low] : NULL;
+}
+
+/* --------------------------------------------------------------- writing */
+
+static char *
+join(const struct sq_chunk *c, size_t *size)
+{
+	size_t at = c->n * HEAD, i;
+	char *out;
+
+	*size = at;
+	for (i = 0; i < c->n; i++)
+		if (c->text[i].length != SQ_TEXT_NONE)
+			*size += c->text[i].length;
+	out = sq_alloc(*size);
+	for (i = 0; i < c->n; i++) {
+		const struct sq_text *t = &c->text[i];
+
+		memcpy(out + i * HEAD, &t->id, sizeof t->id);
+		memcpy(out + i * HEAD + sizeof t->id, &t->length,
+			sizeof t->length);
+		if (t->length == SQ_TEXT_NONE || t->length == 0)
+			continue;
+		memcpy(out + at, c->bytes + t->at, t->length);
+		at += t->length;
+	}
+	return out;
+}
+
+int
+sq_chunk_write(struct sq_db *db, const struct sq_chunk *c,
+	struct mr_error *err)
+{
+	size_t size, packed;
+	char *plain = join(c, &size), *small = pack(plain, size, &packed);
+	int code = sq_run(db, err, "INSERT OR REPLACE INTO chunk (first, last,"
+		" n, size, bytes) VALUES (?, ?, ?, ?, ?)", "iiiib", c->first,
+		c->last, (int64_t)c->n, (int64_t)size, small ? small : plain,
+		packed);
+
+	free(plain);
+	free(small);
+	return code;
+}
