@@ -148,6 +148,7 @@ struct imap_answer imap_expunge(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_copy(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_move(struct imap *k, struct imap_in *in, bool uid);
 struct imap_answer imap_append(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_replace(struct imap *k, struct imap_in *in, bool uid);
 /* The store can take several messages at once. */
 bool imap_may_append_many(const struct imap *k);
 

@@ -1,7 +1,8 @@
 /*
  * imap_append.c - APPEND (RFC 9051 6.3.12) of one message or several
  * (MULTIAPPEND, RFC 3502), also of such that are made here of parts (CATENATE,
- * RFC 4469), with APPENDUID (RFC 4315).
+ * RFC 4469), with APPENDUID (RFC 4315); and REPLACE (RFC 8508), which is an
+ * APPEND that removes a message in the same step.
  *
  * Messages go from the stream into one spool, byte for byte as they come:
  * IMAP stores what it is given. What can be refused is refused before the
@@ -37,6 +38,7 @@ struct message {
 struct append {
 	struct imap *k;
 	struct imap_command *c;
+	uint32_t replaces;	/* UID in the selected mailbox; 0: none */
 	struct str name;
 	struct imap_place place;	/* of that name */
 	struct message *message;
@@ -354,7 +356,9 @@ take_messages(struct append *a)
 
 	if (!take_message(a))
 		return false;
-	while (imap_is_char(in, ' ') && imap_may_append_many(a->k)) {
+	/* RFC 8508 section 3.4: one message stands for one. */
+	while (imap_is_char(in, ' ') && !a->replaces &&
+		imap_may_append_many(a->k)) {
 		if (a->n == MESSAGES_MOST)
 			return refuse(a, "LIMIT",
 				"Too many messages in one command");
@@ -400,13 +404,14 @@ store_all(struct append *a, struct stored *all, struct mr_error *me)
 	struct mr_commit **list = arena_alloc(&a->k->session->command,
 		a->n * sizeof *list);
 	struct mr_append what = {.size = sizeof what, .commit = list,
-		.n = a->n};
+		.n = a->n, .uid = a->replaces};
 	size_t i;
 
-	if (a->n == 1)
+	if (a->n == 1 && !a->replaces)
 		return s->op->commit(s->self, &all->commit, me);
 	for (i = 0; i < a->n; i++)
 		list[i] = &all[i].commit;
+	what.mailbox = a->replaces ? a->k->box->id : 0;
 	return s->op->append(s->self, &what, me);
 }
 
@@ -431,6 +436,30 @@ appenduid(struct append *a, const struct stored *all)
 }
 
 static struct imap_answer
+not_stored(struct append *a, int code, const struct mr_error *me)
+{
+	if (code != MR_STORE_MISSING)
+		return imap_store_failed(a->k, code, me);
+	return a->replaces ? IMAP_ANSWER(IMAP_NO, "EXPUNGEISSUED",
+		"The message or the mailbox is not there any more") :
+		IMAP_ANSWER(IMAP_NO, "TRYCREATE", "There is no such mailbox");
+}
+
+/* The new UID is told before the removal, which the loop tells (RFC 8508
+ * section 3.2). */
+static struct imap_answer
+stored(struct append *a, const struct stored *all)
+{
+	const char *code = appenduid(a, all);
+
+	if (!a->replaces)
+		return IMAP_ANSWER(IMAP_OK, code, "APPEND done");
+	stream_printf(&a->k->session->stream, "* OK [%s] Replacement is "
+		"stored\r\n", code);
+	return IMAP_ANSWER(IMAP_OK, NULL, "REPLACE done");
+}
+
+static struct imap_answer
 commit(struct append *a)
 {
 	struct stored *all = arena_alloc(&a->k->session->command,
@@ -447,16 +476,15 @@ commit(struct append *a)
 		return a->no;
 	}
 	code = store_all(a, all, &me);
-	if (code == MR_STORE_MISSING)
-		return IMAP_ANSWER(IMAP_NO, "TRYCREATE",
-			"There is no such mailbox");
 	if (code != MR_STORE_OK)
-		return imap_store_failed(a->k, code, &me);
+		return not_stored(a, code, &me);
 	for (i = 0; i < a->n; i++)
 		imap_learn_appended(a->k, all[i].place.out_mailbox_id,
 			all[i].place.out_uid, a->message[i].keywords);
-	return IMAP_ANSWER(IMAP_OK, appenduid(a, all), "APPEND done");
+	return stored(a, all);
 }
+
+/* -------------------------------------------------------------- the verbs */
 
 bool
 imap_may_append_many(const struct imap *k)
@@ -464,19 +492,57 @@ imap_may_append_many(const struct imap *k)
 	return MR_HAS(k->house->store.op, append);
 }
 
+/* From the mailbox's name on. */
+static struct imap_answer
+run(struct append *a)
+{
+	struct imap *k = a->k;
+	struct imap_answer said;
+
+	if (!imap_astring(&a->c->in, &a->name) || !imap_blank(&a->c->in))
+		return imap_bad(k, &a->c->in);
+	spool_init(&a->spool, arena_printf(&k->session->command, "%s/tmp",
+		k->house->data), (size_t)k->house->limits->memory_message);
+	said = take_messages(a) ? commit(a) : a->no;
+	spool_free(&a->spool);
+	free(a->message);
+	return said;
+}
+
 struct imap_answer
 imap_append(struct imap *k, struct imap_in *in, bool uid)
 {
 	struct append a = {.k = k, .c = imap_command_of(in)};
-	struct imap_answer said;
 
 	(void)uid;
-	if (!imap_astring(in, &a.name) || !imap_blank(in))
+	return run(&a);
+}
+
+/* RFC 8508: a draft is saved again in one step, which leaves neither two of
+ * them nor none. */
+struct imap_answer
+imap_replace(struct imap *k, struct imap_in *in, bool uid)
+{
+	struct append a = {.k = k, .c = imap_command_of(in)};
+	struct mr_range *set;
+	size_t n;
+	bool saved;
+
+	if (!imap_set(in, &set, &n, &saved) || !imap_blank(in))
 		return imap_bad(k, in);
-	spool_init(&a.spool, arena_printf(&k->session->command, "%s/tmp",
-		k->house->data), (size_t)k->house->limits->memory_message);
-	said = take_messages(&a) ? commit(&a) : a.no;
-	spool_free(&a.spool);
-	free(a.message);
-	return said;
+	if (saved || n != 1 || set->first != set->last ||
+		!imap_box_ranges(k->box, set, n, uid, in->arena, &set, &n)) {
+		in->wrong = "one message is to be named";
+		return imap_bad(k, in);
+	}
+	if (!imap_may_append_many(k))
+		return IMAP_ANSWER(IMAP_NO, "CANNOT",
+			"The store cannot do that");
+	if (k->box->read_only)
+		return IMAP_ANSWER(IMAP_NO, NULL,
+			"The mailbox was opened for reading only");
+	if (!n || !imap_box_seq(k->box, set->first))
+		return IMAP_ANSWER(IMAP_NO, NULL, "There is no such message");
+	a.replaces = set->first;
+	return run(&a);
 }

@@ -55,7 +55,7 @@ static const struct {
 	{"IMAP4rev1 SASL-IR LITERAL+ ID ENABLE", ALWAYS, NULL},
 	{"STARTTLS", IMAP_FRESH, offers_tls},
 	{"CATENATE", INSIDE, NULL},
-	{"MULTIAPPEND", INSIDE, imap_may_append_many},
+	{"MULTIAPPEND REPLACE", INSIDE, imap_may_append_many},
 	{"COMPRESS=DEFLATE", INSIDE, offers_compression},
 	{NULL, IMAP_FRESH, offers_login},	/* AUTH=... */
 	{"LOGINDISABLED", IMAP_FRESH, offers_no_login},

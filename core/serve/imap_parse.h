@@ -4,8 +4,8 @@
  *
  * imap_read brings a whole command into the command arena, literals
  * included, asking for synchronising ones (RFC 7888 for the others). The
- * exception is the message of an APPEND: reading stops in front of that
- * literal and the verb takes it as a stream. The arguments are then walked
+ * exception is the message of an APPEND or REPLACE: reading stops in front of
+ * that literal and the verb takes it as a stream. The arguments are then walked
  * with the functions below: each takes one thing off the front and returns
  * false, with in->wrong set, when something else stands there. Also the entry
  * of a fuzz target.

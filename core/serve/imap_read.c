@@ -200,16 +200,30 @@ take_head(struct reader *r, struct imap_command *c, struct str *line)
 		r->wrong = "A command is missing";
 }
 
-/* Whether the text ends where the message of an APPEND is due. */
+/* The number in front of the mailbox of REPLACE (RFC 8508). */
+static bool
+skip_number(struct imap_in *in)
+{
+	struct mr_range *set;
+	size_t n;
+	bool saved;
+
+	return imap_set(in, &set, &n, &saved) && imap_blank(in);
+}
+
+/* Whether the text ends where the message of an APPEND or REPLACE is due. */
 static bool
 is_message(struct reader *r, const struct imap_command *c)
 {
 	struct imap_in in = {buf_str(&r->text), r->arena, NULL};
+	bool replaces = str_iis(c->verb, "REPLACE");
 	struct str name;
 
-	return !r->wrong && !r->too_long && !c->uid &&
-		str_iis(c->verb, "APPEND") &&
-		imap_astring(&in, &name) && imap_blank(&in);
+	if (r->wrong || r->too_long || (!replaces &&
+		(c->uid || !str_iis(c->verb, "APPEND"))))
+		return false;
+	return (!replaces || skip_number(&in)) && imap_astring(&in, &name) &&
+		imap_blank(&in);
 }
 
 static enum imap_got

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """IMAP: several messages at once (MULTIAPPEND, RFC 3502), and such that the
-server makes of parts (CATENATE, RFC 4469)."""
+server makes of parts (CATENATE, RFC 4469), and REPLACE (RFC 8508)."""
 import os
 import re
 import sys
@@ -207,6 +207,74 @@ def test_catenate_refused(s):
                     b'(URL "/w/;UID=1"', b'(URL "/w/;UID=1") )'):
             c.ok(b"APPEND w CATENATE " + bad, b"BAD")
         tap.eq(len(c.texts(b"w")), 2)
+
+
+def test_replace(s):
+    """one message for another: by number, by UID, elsewhere, by CATENATE"""
+    def told(lines):
+        return [li for li in lines if not li.endswith(b"RECENT")]
+
+    new = b"Subject: new\r\n\r\n"
+    with fresh(s) as c, fresh(s) as other:
+        tap.contains(c.ok(b"CAPABILITY")[0], b" REPLACE")
+        for i in range(4):
+            c.ok(b"APPEND w {%d+}\r\n%s" % (len(MESSAGE % (i, i)),
+                                           MESSAGE % (i, i)))
+        c.ok(b"SELECT w")
+        other.ok(b"SELECT w")
+        c.send(b"a REPLACE 2 w (\\Seen \\Draft) {%d}\r\n" % len(new))
+        tap.ok(c.line().startswith(b"+"))
+        c.send(new + b"\r\n")
+        lines, rest = c.until(b"a")
+        tap.ok(rest.startswith(b"OK"), rest)
+        tap.ok(re.match(rb"\* OK \[APPENDUID \d+ 5\]", lines[0]), lines)
+        tap.eq(told(lines[1:]), [b"* 2 EXPUNGE", b"* 4 EXISTS"])
+        tap.eq(told(other.ok(b"NOOP")), [b"* 2 EXPUNGE", b"* 4 EXISTS"])
+        lines = c.ok(b"UID REPLACE 4 INBOX {%d+}\r\n%s" % (len(new), new))
+        tap.eq(told(lines[1:]), [b"* 3 EXPUNGE"])
+        c.ok(b'UID REPLACE * w (\\Draft) CATENATE (TEXT {%d+}\r\n%s '
+             b'URL "/w/;UID=5")' % (len(new), new))
+        found = c.texts(b"w")
+        tap.eq([t for _, t in found], [MESSAGE % (0, 0), MESSAGE % (2, 2),
+                                       new + new])
+        tap.eq(found[2][0], {b"\\Draft"})
+        c.ok(b"ENABLE QRESYNC")
+        lines = c.ok(b"REPLACE * w {%d+}\r\n%s" % (len(new), new))
+        tap.ok(b"* VANISHED 6" in lines, lines)
+        tap.contains(c.rest, b"HIGHESTMODSEQ")
+
+
+def test_replace_refused(s):
+    """what fails leaves the old message and no new one"""
+    new = b" {5+}\r\na: b\n"
+    big = b"x" * 80000
+    with fresh(s) as c, fresh(s) as other:
+        for text in (b"old", big):
+            c.ok(b"APPEND w {%d+}\r\n%s" % (len(text), text))
+        c.ok(b"REPLACE 1 w" + new, b"BAD")      # nothing is selected
+        c.ok(b"NOOP")
+        c.ok(b"EXAMINE w")
+        c.ok(b"REPLACE 1 w" + new, b"NO")
+        c.ok(b"SELECT w")
+        for bad in (b"3 w", b"1:2 w", b"0 w", b"1,2 w", b"$ w", b"x w", b"1",
+                    b"1 w (\\Frob)"):
+            c.ok(b"REPLACE " + bad + new, b"BAD")
+            c.ok(b"NOOP")
+        c.ok(b"REPLACE 1 w" + new + new, b"BAD")
+        c.ok(b"REPLACE 1 w" + new + b" x", b"BAD")
+        c.ok(b"UID REPLACE 3 w {5}", b"NO")
+        c.ok(b"REPLACE 1 nothing {5}", b"NO [TRYCREATE]")
+        c.ok(b"REPLACE 1 w {5000000}", b"NO [TOOBIG]")
+        s.cli("account", "set", "bob@example.test", "--quota", "100000")
+        c.ok(b"REPLACE 1 w {80000+}\r\n" + big, b"NO [OVERQUOTA]")
+        c.ok(b"REPLACE 2 w {80000+}\r\n" + big)
+        s.cli("account", "set", "bob@example.test", "--quota", "0")
+        # Another session is faster.
+        other.ok(b"SELECT w")
+        other.ok(b"STORE 1 +FLAGS (\\Deleted)")
+        other.ok(b"EXPUNGE")
+        c.ok(b"UID REPLACE 1 w" + new, b"NO [EXPUNGEISSUED]")
+        tap.ok([t for _, t in c.texts(b"w")] == [big])
 
 
 with Server({"limits": {"message_size": 4 << 20, "errors": 1000}}) as server:
