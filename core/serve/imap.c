@@ -63,6 +63,7 @@ static const struct verb verbs[] = {
 	{"COMPRESS", LOGGED_IN, QUIET, imap_compress},
 	{"AUTHENTICATE", IMAP_FRESH, 0, imap_authenticate},
 	{"LOGIN", IMAP_FRESH, 0, imap_login},
+	{"UNAUTHENTICATE", LOGGED_IN, NO_ARGS | QUIET, imap_unauthenticate},
 	{"ENABLE", LOGGED_IN, 0, imap_enable},
 	{"NAMESPACE", LOGGED_IN, NO_ARGS, imap_namespace},
 	{"LIST", LOGGED_IN, 0, imap_list},

@@ -93,6 +93,8 @@ struct imap_answer imap_starttls(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_compress(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_authenticate(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_login(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_unauthenticate(struct imap *k, struct imap_in *in,
+	bool);
 struct imap_answer imap_enable(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_id(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_namespace(struct imap *k, struct imap_in *in, bool);

@@ -1,7 +1,7 @@
 /*
  * imap_login.c - who is there and what can be done: CAPABILITY, ID, STARTTLS,
  * COMPRESS (RFC 4978), LOGIN, AUTHENTICATE (RFC 4422, SASL-IR of RFC 4959),
- * ENABLE, NAMESPACE.
+ * UNAUTHENTICATE (RFC 8437), ENABLE, NAMESPACE.
  *
  * Passwords pass through the command arena and buffers that are wiped, and
  * are never logged; the log names the login that was tried.
@@ -22,7 +22,8 @@ static bool
 offers_tls(const struct imap *k)
 {
 	return k->session->listener->tls == SERVE_TLS_STARTTLS &&
-		!k->session->tls && k->house->tls;
+		!k->session->tls && k->house->tls &&
+		!stream_is_compressed(&k->session->stream);
 }
 
 static bool
@@ -54,6 +55,7 @@ static const struct {
 } capabilities[] = {
 	{"IMAP4rev1 SASL-IR LITERAL+ ID ENABLE", ALWAYS, NULL},
 	{"STARTTLS", IMAP_FRESH, offers_tls},
+	{"UNAUTHENTICATE", INSIDE, NULL},
 	{"CATENATE", INSIDE, NULL},
 	{"MULTIAPPEND REPLACE", INSIDE, imap_may_append_many},
 	{"COMPRESS=DEFLATE", INSIDE, offers_compression},
@@ -336,6 +338,24 @@ imap_compress(struct imap *k, struct imap_in *in, bool uid)
 	if (!stream_flush(s) || !stream_compress(s))
 		k->state = IMAP_OUT;
 	return IMAP_ANSWER(IMAP_SAID, NULL, "");
+}
+
+/* RFC 8437 section 2: the connection as it was before the login, under TLS and
+ * compression as it is now. Nothing is expunged. */
+struct imap_answer
+imap_unauthenticate(struct imap *k, struct imap_in *in, bool uid)
+{
+	struct session *s = k->session;
+
+	(void)in;
+	(void)uid;
+	imap_deselect(k);
+	session_give_login(s);
+	s->idle_limit = k->house->limits->idle_timeout;
+	k->account = "";
+	k->enabled = 0;
+	k->state = IMAP_FRESH;
+	return IMAP_ANSWER(IMAP_OK, imap_capabilities(k), "Who are you?");
 }
 
 /* -------------------------------------------------------- ENABLE, ID, ... */

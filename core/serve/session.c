@@ -80,6 +80,14 @@ uncount_peer(struct session *s)
 		limit_give(s->house->peers, str_from(s->network_key));
 }
 
+void
+session_give_login(struct session *s)
+{
+	if (s->login_key.len)
+		limit_give(s->house->logins, s->login_key);
+	s->login_key = STR("");
+}
+
 static void
 leave(struct guest *g)
 {
@@ -96,8 +104,7 @@ leave(struct guest *g)
 			stream_error(&s->stream)->text : ""));
 	stream_close(&s->stream);
 	uncount_peer(s);
-	if (s->login_key.len)
-		limit_give(s->house->logins, s->login_key);
+	session_give_login(s);
 	arena_free(&s->command);
 	arena_free(&s->arena);
 	free(s);

@@ -83,6 +83,8 @@ int session_start_tls(struct session *s, struct err *e);
 /* Counts a login that was right against limits.connections_per_login, until
  * the session ends. false: too many. */
 bool session_take_login(struct session *s, const char *account);
+/* The login has ended before the session has. */
+void session_give_login(struct session *s);
 /* The answer and the next command wait that long. */
 enum session_next session_pause(struct session *s, int64_t ms);
 /* Observers, and one line "PROTOCOL.auth" of the log, hear who tried and what
