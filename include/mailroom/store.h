@@ -448,6 +448,30 @@ struct mr_index_figures {
 	int64_t bytes;		/* on disk */
 };
 
+/* ---------------------------------------------------------- checking */
+
+struct mr_finding {
+	const char *text;	/* a sentence; what and where */
+	int is_repaired;
+	const char *advice;	/* where it cannot be repaired, or "" */
+};
+
+struct mr_fsck {
+	uint32_t size;
+	int repair;
+	int fast;		/* rows only, not the bytes of messages */
+	/* The bytes of a message, in order; then what is kept of their
+	 * structure: 0 if that is right, 1 if it is wrong, 2 if it is merely
+	 * old; *right is what it should be. */
+	void (*feed)(void *arg, const void *bytes, size_t len);
+	int (*compare)(void *arg, struct mr_str kept, struct mr_str *right);
+	void (*found)(void *arg, const struct mr_finding *f);
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+	/* out */
+	uint64_t messages, bytes, renewed;	/* renewed: old structures */
+};
+
 /* Callbacks of the walks below return 0 to go on. What they are given is
  * valid during the call. They must not call the store. */
 
@@ -749,6 +773,11 @@ struct mr_store {
 	int (*index_text)(void *index, int64_t message, struct mr_str *out,
 		struct mr_error *err);
 	void (*index_close)(void *index);
+
+	/* Looks at every row and, unless `fast`, every byte, while others
+	 * work. With `repair`, what can be derived is made right; nothing that
+	 * could be mail is removed. OK also when something was found. */
+	int (*fsck)(void *self, struct mr_fsck *f, struct mr_error *err);
 };
 
 #ifdef __cplusplus

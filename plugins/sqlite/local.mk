@@ -19,10 +19,11 @@ plugins_sqlite_sqlite_so_SOURCES = plugins/sqlite/sqlite.c \
 	plugins/sqlite/acl.c plugins/sqlite/metadata.c \
 	plugins/sqlite/import.c plugins/sqlite/backup.c \
 	plugins/sqlite/backup.h plugins/sqlite/map.c \
-	plugins/sqlite/restore.c \
 	plugins/sqlite/index.c plugins/sqlite/index.h \
 	plugins/sqlite/index_chunk.c plugins/sqlite/index_block.c \
-	plugins/sqlite/index_find.c
+	plugins/sqlite/index_find.c \
+	plugins/sqlite/restore.c plugins/sqlite/fsck.c \
+	plugins/sqlite/fsck.h plugins/sqlite/fsck_bytes.c
 plugins_sqlite_sqlite_so_CFLAGS = $(PLUGIN_CFLAGS) -D_GNU_SOURCE $(SQLITE_CFLAGS) \
 	$(OPENSSL_CFLAGS) $(CRYPT_CFLAGS) $(ZSTD_CFLAGS)
 plugins_sqlite_sqlite_so_LDFLAGS = $(PLUGIN_LDFLAGS)

@@ -254,6 +254,8 @@ int sq_backup_list(void *self, const char *path, int (*each)(void *arg,
 int sq_backup_open(void *self, const char *path, const char *state,
 	const char *temp, void **other, struct mr_error *err);
 void sq_backup_close(void *other);
+/* fsck.c */
+int sq_fsck(void *self, struct mr_fsck *out, struct mr_error *err);
 /* claim.c */
 int sq_queue_claim(void *self, const char *owner, int64_t now_ms,
 	int64_t lease_ms, uint32_t max,

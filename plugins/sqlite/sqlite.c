@@ -268,6 +268,7 @@ static const struct mr_store store = {
 	.backup_list = sq_backup_list,
 	.backup_open = sq_backup_open,
 	.backup_close = sq_backup_close,
+	.fsck = sq_fsck,
 	.acl_list = sq_acl_list,
 	.acl_set = sq_acl_set,
 	.acl_rights = sq_acl_rights,
