@@ -84,6 +84,7 @@ static const struct verb verbs[] = {
 	{"GETMETADATA", LOGGED_IN, 0, imap_getmetadata},
 	{"SETMETADATA", LOGGED_IN, 0, imap_setmetadata},
 	{"APPEND", LOGGED_IN, 0, imap_append},
+	{"NOTIFY", LOGGED_IN, 0, imap_notify},
 	{"IDLE", LOGGED_IN, NO_ARGS | QUIET, imap_idle},
 	{"CHECK", IMAP_SELECTED, NO_ARGS, verb_noop},
 	{"CLOSE", IMAP_SELECTED, NO_ARGS, imap_close},
@@ -291,18 +292,42 @@ turn(struct session *s)
 		return SESSION_END;
 	if (k->idle_tag)
 		return SESSION_IDLE;
+	if (k->notify)
+		return imap_notify_park(k);
 	if (!k->delay)
 		return SESSION_MORE;
 	k->delay = false;
 	return session_pause(s, k->house->limits->auth_delay);
 }
 
+static void
+bye(struct session *s, bool drain)
+{
+	stream_puts(&s->stream, drain ?
+		"* BYE Server is going down, try again later\r\n" :
+		"* BYE Idle for too long\r\n");
+}
+
 static enum session_next
 wake(struct session *s, unsigned why)
 {
 	struct imap *k = imap_of(s);
+	enum session_next next;
 
-	return k->idle_tag ? imap_idle_wake(k, why) : SESSION_MORE;
+	if (k->idle_tag) {
+		next = imap_idle_wake(k, why);
+		return next == SESSION_MORE && k->notify ?
+			imap_notify_park(k) : next;
+	}
+	if (!k->notify)
+		return SESSION_MORE;
+	if (stream_pending(&s->stream, true) || why & PARK_WHY_INPUT)
+		return turn(s);
+	if (why & PARK_WHY_TIMER) {
+		bye(s, false);
+		return SESSION_END;
+	}
+	return imap_notify_tell(k) ? SESSION_IDLE : SESSION_END;
 }
 
 /* ------------------------------------------------------------------ life */
@@ -334,19 +359,12 @@ open_imap(struct session *s)
 }
 
 static void
-bye(struct session *s, bool drain)
-{
-	stream_puts(&s->stream, drain ?
-		"* BYE Server is going down, try again later\r\n" :
-		"* BYE Idle for too long\r\n");
-}
-
-static void
 close_imap(struct session *s)
 {
 	struct imap *k = imap_of(s);
 
 	imap_idle_end(k);
+	imap_notify_end(k);
 	imap_deselect(k);
 }
 

@@ -38,7 +38,8 @@ struct imap {
 	unsigned enabled;
 	const char *account;		/* "" until logged in; session arena */
 	struct imap_box *box;		/* while SELECTED; malloc'd */
-	struct watch_entry watch;	/* while IDLE with a mailbox */
+	struct watch_entry watch;	/* of the mailbox, in IDLE or NOTIFY */
+	struct imap_notify *notify;	/* malloc'd; NULL: nothing is told */
 	char *idle_tag;			/* malloc'd; NULL: not in IDLE */
 	bool delay;			/* answer, then pause (wrong password) */
 	unsigned errors, auth_failures;
@@ -101,6 +102,14 @@ struct imap_answer imap_namespace(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_idle(struct imap *k, struct imap_in *in, bool);
 enum session_next imap_idle_wake(struct imap *k, unsigned why);
 void imap_idle_end(struct imap *k);
+/* imap_notify.c */
+bool imap_has_notify(const struct imap *k);
+struct imap_answer imap_notify(struct imap *k, struct imap_in *in, bool);
+/* Says what changed anywhere; as imap_tell_changes. */
+bool imap_notify_tell(struct imap *k);
+/* Behind a command: how to wait. */
+enum session_next imap_notify_park(struct imap *k);
+void imap_notify_end(struct imap *k);
 /* imap_list.c */
 struct imap_answer imap_list(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_lsub(struct imap *k, struct imap_in *in, bool);

@@ -29,6 +29,8 @@ imap_idle(struct imap *k, struct imap_in *in, bool uid)
 	k->idle_tag = mem_cstr(arena_cstr(&s->command,
 		imap_command_of(in)->tag));
 	s->guest.wake_at = clock_mono() + s->idle_limit;
+	if (k->house->watch)		/* that of NOTIFY */
+		watch_remove(k->house->watch, &k->watch);
 	if (k->box && k->house->watch)
 		watch_add(k->house->watch, &k->watch, &s->guest, k->box->id);
 	stream_puts(&s->stream, "+ idling\r\n");
@@ -72,5 +74,7 @@ imap_idle_wake(struct imap *k, unsigned why)
 		stream_puts(&s->stream, IMAP_BYE_RIGHTS);
 		return SESSION_END;
 	}
+	if (k->notify)
+		return imap_notify_tell(k) ? SESSION_IDLE : SESSION_END;
 	return imap_tell_changes(k, true, false) ? SESSION_IDLE : SESSION_END;
 }

@@ -71,6 +71,7 @@ static const struct {
 		INSIDE, NULL},
 	{"SAVEDATE OBJECTID PREVIEW", INSIDE, NULL},
 	{"METADATA LIST-METADATA", INSIDE, imap_has_metadata},
+	{"NOTIFY", INSIDE, imap_has_notify},
 	{"ACL RIGHTS=kxte LIST-MYRIGHTS", INSIDE, imap_has_acl},
 };
 

@@ -11,6 +11,8 @@ libcore_a_SOURCES += \
 	core/serve/imap_mailbox.c \
 	core/serve/imap_metadata.c core/serve/imap_metadata.h \
 	core/serve/imap_name.c \
+	core/serve/imap_noted.c \
+	core/serve/imap_notify.c core/serve/imap_notify.h \
 	core/serve/imap_place.c core/serve/imap_place.h \
 	core/serve/imap_parse.c core/serve/imap_parse.h \
 	core/serve/imap_read.c \

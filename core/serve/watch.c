@@ -1,5 +1,5 @@
 /*
- * watch.c - sessions that wait for a change of a mailbox.
+ * watch.c - sessions that wait for a change of a mailbox, or of an account.
  *
  * w->lock guards the list of waiting entries and is held while guests are
  * woken, so that a session that has removed its entry is never woken after.
@@ -30,18 +30,20 @@ bucket_of(struct watch *w, int64_t mailbox)
 static void
 changed(void *arg, const struct mr_change *c)
 {
+	int64_t id = c->kind == MR_CHANGE_ACCOUNT ? watch_account(c->id) :
+		c->id;
 	struct watch *w = arg;
 	struct watch_entry *e;
 	size_t i;
 
-	if (c->kind != MR_CHANGE_MAILBOX)
+	if (c->kind != MR_CHANGE_MAILBOX && c->kind != MR_CHANGE_ACCOUNT)
 		return;
 	pthread_mutex_lock(&w->lock);
 	for (i = 0; i < BUCKETS; i++) {
-		if (c->id && &w->bucket[i] != bucket_of(w, c->id))
+		if (id && &w->bucket[i] != bucket_of(w, id))
 			continue;
 		for (e = w->bucket[i]; e; e = e->next)
-			if (!c->id || e->mailbox == c->id)
+			if (!id || e->mailbox == id)
 				park_wake(w->park, e->guest);
 	}
 	pthread_mutex_unlock(&w->lock);

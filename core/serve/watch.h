@@ -1,5 +1,5 @@
 /*
- * watch.h - which sessions wait for which mailbox (IMAP IDLE).
+ * watch.h - which sessions wait for which mailbox (IMAP IDLE, NOTIFY).
  *
  * The store's watch thread reports changes; the sessions concerned are
  * woken. Own lock; any thread.
@@ -18,6 +18,14 @@ struct watch_entry {		/* embedded in the waiting session's state */
 	int64_t mailbox;
 	struct watch_entry *next, *prev;
 };
+
+/* In place of a mailbox: the names and subscriptions of an account, by its
+ * number in the store. */
+static inline int64_t
+watch_account(int64_t number)
+{
+	return -number;
+}
 
 /* Registers itself as the store's listener of this process. */
 struct watch *watch_new(const struct store *s, struct park *p, struct err *e);

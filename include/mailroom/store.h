@@ -304,6 +304,8 @@ struct mr_ledger_query {
 enum mr_change_kind {
 	MR_CHANGE_MAILBOX = 1,	/* id: the mailbox; 0: any may have changed */
 	MR_CHANGE_QUEUE,	/* something may be due earlier */
+	MR_CHANGE_ACCOUNT,	/* id: account_number of one whose names of
+				   mailboxes, subscriptions or rights changed */
 };
 
 struct mr_change {
@@ -778,6 +780,10 @@ struct mr_store {
 	 * work. With `repair`, what can be derived is made right; nothing that
 	 * could be mail is removed. OK also when something was found. */
 	int (*fsck)(void *self, struct mr_fsck *f, struct mr_error *err);
+
+	/* What stands for an account in MR_CHANGE_ACCOUNT. */
+	int (*account_number)(void *self, const char *account, int64_t *out,
+		struct mr_error *err);
 };
 
 #ifdef __cplusplus

@@ -199,6 +199,17 @@ check_identifier(struct sq_db *db, const char *identifier,
 	return code == MR_STORE_MISSING ? MR_STORE_INVALID : code;
 }
 
+/* One who gets or loses a mailbox may be listing them. */
+static void
+tell_account(struct sq_tx *tx, const char *identifier)
+{
+	int64_t id;
+
+	if (sq_account_id(tx->db, identifier + (identifier[0] == '-'), &id,
+		NULL) == MR_STORE_OK)
+		sq_changed(tx, MR_CHANGE_ACCOUNT, id, 0);
+}
+
 static int
 run_set(struct sq_tx *tx, void *arg, struct mr_error *err)
 {
@@ -224,6 +235,7 @@ run_set(struct sq_tx *tx, void *arg, struct mr_error *err)
 			" AND rights = 0", "i", c->mailbox);
 	if (code == MR_STORE_OK)
 		sq_changed(tx, MR_CHANGE_MAILBOX, c->mailbox, 0);
+	tell_account(tx, c->identifier);
 	return code;
 }
 

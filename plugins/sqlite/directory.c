@@ -302,6 +302,20 @@ sq_account_set(void *self, const char *name, const char *password,
 		password, err) : code;
 }
 
+int
+sq_account_number(void *self, const char *account, int64_t *out,
+	struct mr_error *err)
+{
+	struct sq_db *db = sq_read_one(self, err);
+	int code;
+
+	if (!db)
+		return MR_STORE_FAILED;
+	code = sq_account_id(db, account, out, err);
+	sq_read_end(self, db);
+	return code;
+}
+
 static int
 run_account_remove(struct sq_tx *tx, void *arg, struct mr_error *err)
 {

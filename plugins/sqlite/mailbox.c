@@ -173,6 +173,7 @@ run_delete(struct sq_tx *tx, void *arg, struct mr_error *err)
 		return sq_fail(err, MR_STORE_INVALID, children ?
 			"there are mailboxes below it" :
 			"INBOX cannot be deleted");
+	sq_changed(tx, MR_CHANGE_ACCOUNT, account, 0);
 	return sq_mailbox_remove(tx, id, err);
 }
 
@@ -240,6 +241,7 @@ rename_tree(struct sq_tx *tx, int64_t account, const char *from,
 			" (name = ?2 OR" BELOW ")", "iss", account, from, to);
 	if (code == MR_STORE_OK)
 		sq_changed(tx, MR_CHANGE_MAILBOX, id, 0);
+	sq_changed(tx, MR_CHANGE_ACCOUNT, account, 0);
 	return code;
 }
 
@@ -294,6 +296,7 @@ run_subscribe(struct sq_tx *tx, void *arg, struct mr_error *err)
 		code = sq_check_name(c->name, err);
 	if (code != MR_STORE_OK)
 		return code;
+	sq_changed(tx, MR_CHANGE_ACCOUNT, account, 0);
 	if (c->on)
 		return sq_run(tx->db, err, "INSERT OR IGNORE INTO subscription"
 			" VALUES (?, ?)", "is", account, c->name);

@@ -171,6 +171,7 @@ make_one(struct sq_tx *tx, int64_t account, const char *name,
 		" (account, name, special, uidvalidity) VALUES (?, ?, ?, ?)"
 		" RETURNING id", "isii", account, name, (int64_t)special,
 		validity);
+	sq_changed(tx, MR_CHANGE_ACCOUNT, account, 0);
 	return code == MR_STORE_OK ? take_rights(tx, account, name, *id, err) :
 		code;
 }

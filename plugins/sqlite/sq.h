@@ -290,6 +290,8 @@ int sq_account_remove(void *self, const char *name, struct mr_error *err);
 int sq_account_list(void *self,
 	int (*each)(void *arg, const struct mr_account *a), void *arg,
 	struct mr_error *err);
+int sq_account_number(void *self, const char *account, int64_t *out,
+	struct mr_error *err);
 int sq_alias_add(void *self, const char *address, const char *target,
 	struct mr_error *err);
 int sq_alias_remove(void *self, const char *address, const char *target,

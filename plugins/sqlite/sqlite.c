@@ -282,6 +282,7 @@ static const struct mr_store store = {
 	.index_look = sq_index_look,
 	.index_text = sq_index_text,
 	.index_close = sq_index_close,
+	.account_number = sq_account_number,
 };
 
 MR_PLUGIN = {
