@@ -16,6 +16,7 @@
  */
 #include "mail/mime_parts.h"
 
+#include "base/clock.h"
 #include "mail/header.h"
 
 #define HEADERS_MAX (1024 * 1024)
@@ -53,6 +54,8 @@ struct mime {
 	uint64_t *body_lines;		/* line ends before the body, by part */
 	struct buf text;
 	uint64_t thread;
+	int64_t sent_ms;
+	int sent_zone;
 	struct buf taste;		/* how the body of the part on top begins */
 	size_t taste_left;		/* what of it is still wanted */
 	struct mime_form taste_form;	/* in scratch */
@@ -219,6 +222,17 @@ taste_begin(struct mime *m, const struct mime_content *c)
 	m->taste_left = is_html ? TASTE_HTML : TASTE_PLAIN;
 }
 
+static void
+read_date(struct mime *m, struct str section)
+{
+	struct header_field f;
+
+	m->sent_zone = 0;
+	if (!header_find(section, "Date", &f) ||
+	    !clock_parse_mail_date(f.value, &m->sent_ms, &m->sent_zone))
+		m->sent_ms = MIME_NOT_SENT;
+}
+
 /* The header section on top is complete and its body begins at body_at. A
  * message inside opens the next header section. */
 static void
@@ -241,8 +255,10 @@ header_done(struct mime *m, uint64_t body_at, uint64_t lines)
 		kind = MIME_LEAF;
 		mime_content_opaque(&c);
 	}
-	if (top(m)->part == 0)
+	if (top(m)->part == 0) {
 		m->thread = mime_thread(section);
+		read_date(m, section);
+	}
 	if (is_entity_of_message(m, top(m)->part))
 		mime_text_envelope(&m->text, e, section, &m->scratch);
 	e->at.is_message = kind == MIME_MESSAGE;
@@ -447,6 +463,7 @@ mime_end(struct mime *m, struct buf *out)
 		part_close(m, m->at, m->lines);
 	r = (struct mime_result){.part = m->part, .n_parts = m->n_parts,
 		.text = &m->text, .length = m->at, .thread = m->thread,
+		.sent_ms = m->sent_ms, .sent_zone = m->sent_zone,
 		.preview = &m->preview};
 	mime_cache_write(out, &r);
 	mime_free(m);

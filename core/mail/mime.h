@@ -40,6 +40,8 @@ struct mime_part {
 	bool is_multipart, is_message;
 };
 
+#define MIME_NOT_SENT INT64_MIN
+
 /* A read-only view of a cache. */
 struct mime_view {
 	struct str envelope;	/* IMAP text "(date subject ...)" (RFC 9051 7.5.2)*/
@@ -51,6 +53,8 @@ struct mime_view {
 	bool is_old;		/* without what follows */
 	uint64_t thread;	/* RFC 8474; 0: it has no ids */
 	struct str preview;	/* RFC 8970: UTF-8, or empty */
+	int64_t sent_ms;	/* its Date; MIME_NOT_SENT: none to read */
+	int sent_zone;		/* minutes east of UTC */
 };
 /* false: not a cache, or of another version: parse the message again. */
 bool mime_open(struct str cache, struct mime_view *out);

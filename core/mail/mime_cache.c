@@ -6,6 +6,7 @@
  *	n_parts			4
  *	envelope, body, bodystructure	3 x 4	their lengths
  *	thread, length of the preview	8 + 2	not in version 1
+ *	sent_ms, sent_zone	8 + 4	not in version 1
  *	the three texts
  *	the preview
  *	parts			n_parts records:
@@ -26,7 +27,7 @@
 #define MAGIC "MRp"
 #define CACHE_VERSION 2
 #define HEAD_SIZE 29		/* of version 1 */
-#define MORE_SIZE 10
+#define MORE_SIZE 22
 #define FLAG_MULTIPART 1
 #define FLAG_MESSAGE 2
 
@@ -94,6 +95,8 @@ mime_cache_write(struct buf *out, const struct mime_result *r)
 	put(out, structure.len, 4);
 	put(out, r->thread, 8);
 	put(out, r->preview->len, 2);
+	put(out, (uint64_t)r->sent_ms, 8);
+	put(out, (uint32_t)r->sent_zone, 4);
 	buf_add(out, r->text->at + e[0].envelope.at, e[0].envelope.len);
 	buf_addstr(out, buf_str(&body));
 	buf_addstr(out, buf_str(&structure));
@@ -167,6 +170,8 @@ take_more(struct str *in, uint64_t version, struct mime_view *out,
 {
 	out->is_old = version == 1;
 	out->thread = 0;
+	out->sent_ms = MIME_NOT_SENT;
+	out->sent_zone = 0;
 	*preview = 0;
 	if (out->is_old)
 		return true;
@@ -174,6 +179,8 @@ take_more(struct str *in, uint64_t version, struct mime_view *out,
 		return false;
 	out->thread = take(in, 8);
 	*preview = take(in, 2);
+	out->sent_ms = (int64_t)take(in, 8);
+	out->sent_zone = (int32_t)take(in, 4);
 	return true;
 }
 
@@ -196,7 +203,8 @@ mime_open(struct str cache, struct mime_view *out)
 	envelope = take(&in, 4);
 	body = take(&in, 4);
 	structure = take(&in, 4);
-	if (!take_more(&in, version, out, &preview) || n == 0 || n > MIME_PARTS_MAX ||
+	if (!take_more(&in, version, out, &preview) || n == 0 ||
+	    n > MIME_PARTS_MAX ||
 	    !cut(&in, envelope, &out->envelope) ||
 	    !cut(&in, body, &out->body) ||
 	    !cut(&in, structure, &out->bodystructure) ||

@@ -61,6 +61,8 @@ struct mime_result {
 	const struct buf *text;
 	uint64_t length;
 	uint64_t thread;
+	int64_t sent_ms;
+	int sent_zone;
 	const struct buf *preview;
 };
 

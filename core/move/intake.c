@@ -262,6 +262,7 @@ describe(struct intake *in, const struct intake_message *m,
 	*item = (struct mr_import_item){
 		.key = make_key(in, &b->arena, m->key), .piece = c.piece,
 		.n_piece = c.n_piece, .length = c.length, .cache = c.cache,
+		.sent = c.sent,
 		.flags = m->flags, .received_ms = m->received_ms,
 		.keywords = arena_cstr(&b->arena, m->keywords),
 		.uid = m->uid};

@@ -64,8 +64,11 @@ submit_describe(struct mr_commit *c, const struct mr_piece *piece, size_t n,
 	mime_end(m, &cache);
 	if (code == 0) {
 		struct str kept = arena_str(a, buf_str(&cache));
+		struct mime_view v;
 
 		c->cache = (struct mr_str){kept.at, kept.len};
+		if (mime_open(kept, &v))
+			c->sent = (struct mr_sent){v.sent_ms, v.sent_zone};
 	}
 	buf_free(&cache);
 	free(block);

@@ -26,8 +26,9 @@
 
 struct kept_row {
 	uint64_t modseq, length;
-	int64_t message_id, received_ms, saved_ms;
+	int64_t message_id, received_ms, saved_ms, sent_ms;
 	uint32_t uid;
+	int32_t sent_zone;
 	uint16_t flags;
 	uint16_t keywords;	/* in words; 0: none */
 };
@@ -165,7 +166,8 @@ take_row(void *arg, const struct mr_row *row)
 		.flags = (uint16_t)row->flags, .modseq = row->modseq,
 		.keywords = (uint16_t)keywords, .length = row->length,
 		.message_id = row->message_id,
-		.received_ms = row->received_ms, .saved_ms = row->saved_ms};
+		.received_ms = row->received_ms, .saved_ms = row->saved_ms,
+		.sent_ms = row->sent.ms, .sent_zone = row->sent.zone};
 	return 0;
 }
 
@@ -227,8 +229,8 @@ catch_up(struct kept *k, const struct store *s, const struct mr_mailbox *m,
 		code = take_all_gone(k, s, me);
 	if (code == MR_STORE_OK)
 		code = s->op->scan(s->self, k->mailbox, NULL, 0, k->modseq,
-			MR_ROW_KEYWORDS | MR_ROW_MESSAGE | MR_ROW_SAVED,
-			take_row, k, me);
+			MR_ROW_KEYWORDS | MR_ROW_MESSAGE | MR_ROW_SAVED |
+			MR_ROW_SENT, take_row, k, me);
 	if (code == MR_STORE_OK && k->n == m->messages) {
 		k->loaded = true;
 		k->uidvalidity = m->uidvalidity;
@@ -438,6 +440,8 @@ show(const struct kept *k, const struct kept_row *from, uint32_t want,
 	}
 	if (want & MR_ROW_SAVED)
 		row->saved_ms = from->saved_ms;
+	if (want & MR_ROW_SENT)
+		row->sent = (struct mr_sent){from->sent_ms, from->sent_zone};
 }
 
 static int

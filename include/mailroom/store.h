@@ -98,6 +98,14 @@ struct mr_placement {
 	int64_t out_queue_id;
 };
 
+/* When a message says it was sent: its Date field, RFC 5322 section 3.6.1. */
+struct mr_sent {
+	int64_t ms;		/* 0: not known here; MR_NOT_SENT: it does not
+				   say */
+	int32_t zone;		/* minutes east of UTC */
+};
+#define MR_NOT_SENT INT64_MIN
+
 struct mr_commit {
 	uint32_t size;
 	const char *trace;	/* id of the message in log and ledger */
@@ -114,6 +122,7 @@ struct mr_commit {
 	const char *life;	/* what the ledger is to remember of how it
 				   came and what was done to it: a JSON
 				   object, or NULL; kept with the first row */
+	struct mr_sent sent;
 };
 
 /* Several messages in one transaction, which may also remove one. */
@@ -164,11 +173,13 @@ struct mr_row {
 	struct mr_str cache;
 	int64_t saved_ms;	/* when it came into this mailbox: by
 				   delivery, APPEND, COPY or MOVE */
+	struct mr_sent sent;
 };
 #define MR_ROW_KEYWORDS 0x01u
 #define MR_ROW_MESSAGE 0x02u	/* received_ms, message_id, length */
 #define MR_ROW_CACHE 0x04u
 #define MR_ROW_SAVED 0x08u
+#define MR_ROW_SENT 0x10u
 
 enum mr_flag_op { MR_FLAGS_SET = 1, MR_FLAGS_ADD, MR_FLAGS_REMOVE };
 
@@ -381,6 +392,7 @@ struct mr_import_item {
 	int64_t received_ms;
 	uint32_t uid;		/* that it had there; 0: none */
 	uint32_t out_uid;	/* out; 0: it was passed over */
+	struct mr_sent sent;
 };
 
 struct mr_import {

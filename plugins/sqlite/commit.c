@@ -314,11 +314,12 @@ place_in_mailbox(struct sq_tx *tx, const struct mr_commit *c,
 	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "INSERT INTO entry (mailbox, uid,"
 			" flags, modseq, message, length, received_ms,"
-			" keywords, saved_ms)"
-			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			"iiiiiiisi", p->out_mailbox_id, (int64_t)p->out_uid,
+			" keywords, saved_ms, sent_ms, sent_zone)"
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			"iiiiiiisiii", p->out_mailbox_id, (int64_t)p->out_uid,
 			(int64_t)p->flags, modseq, message,
-			(int64_t)c->length, p->received_ms, words, tx->now_ms);
+			(int64_t)c->length, p->received_ms, words, tx->now_ms,
+			c->sent.ms, (int64_t)c->sent.zone);
 	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "INSERT INTO ledger (at_ms, trace,"
 			" event, origin, sender, rcpt, mailbox, uid, life)"

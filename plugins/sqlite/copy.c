@@ -88,10 +88,11 @@ insert_rows(struct sq_tx *tx, struct copy *c, const struct target *t,
 		const struct entry *e = &c->rows.item[i];
 
 		code = sq_run(tx->db, err, "INSERT INTO entry VALUES"
-			" (?, ?, ?, ?, ?, ?, ?, ?, ?)", "iiiiiiisi", c->to,
+			" (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "iiiiiiisiii",
+			c->to,
 			t->uidnext + (int64_t)i, (int64_t)e->flags, t->modseq,
 			e->message, e->length, e->received_ms, e->keywords,
-			tx->now_ms);
+			tx->now_ms, e->sent.ms, (int64_t)e->sent.zone);
 		if (code == MR_STORE_OK && !c->move)
 			code = sq_message_hold(tx, e->message, 1, err);
 		unseen += !(e->flags & MR_FLAG_SEEN);

@@ -147,7 +147,8 @@ struct scan {
 #define WITH_CACHE " LEFT JOIN cache c ON c.message = e.message"
 #define FEW 2000		/* changes that are faster looked up one by one */
 #define SCAN_ROW "SELECT e.uid, e.flags, e.modseq, e.keywords," \
-	" e.received_ms, e.message, e.length, e.saved_ms"
+	" e.received_ms, e.message, e.length, e.saved_ms," \
+	" e.sent_ms, e.sent_zone"
 
 static void
 take_row(sqlite3_stmt *st, uint32_t want, struct mr_row *row)
@@ -168,9 +169,12 @@ take_row(sqlite3_stmt *st, uint32_t want, struct mr_row *row)
 	}
 	if (want & MR_ROW_SAVED)
 		row->saved_ms = sqlite3_column_int64(st, 7);
+	if (want & MR_ROW_SENT)
+		row->sent = (struct mr_sent){sqlite3_column_int64(st, 8),
+			sqlite3_column_int(st, 9)};
 	if (want & MR_ROW_CACHE) {
-		row->cache.at = sqlite3_column_blob(st, 8);
-		row->cache.len = (size_t)sqlite3_column_bytes(st, 8);
+		row->cache.at = sqlite3_column_blob(st, 10);
+		row->cache.len = (size_t)sqlite3_column_bytes(st, 10);
 	}
 }
 

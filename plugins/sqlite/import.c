@@ -159,11 +159,13 @@ insert_entry(struct sq_tx *tx, struct batch *b, struct mr_import_item *item,
 		return sq_fail(err, MR_STORE_INVALID,
 			"the mailbox has no UIDs left");
 	code = sq_run(tx->db, err, "INSERT INTO entry (mailbox, uid, flags,"
-		" modseq, message, length, received_ms, keywords, saved_ms)"
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", "iiiiiiisi",
+		" modseq, message, length, received_ms, keywords, saved_ms,"
+		" sent_ms, sent_zone)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "iiiiiiisiii",
 		b->m->mailbox, (int64_t)uid, (int64_t)item->flags,
 		b->box.modseq, message, (int64_t)item->length,
-		item->received_ms, words, tx->now_ms);
+		item->received_ms, words, tx->now_ms, item->sent.ms,
+		(int64_t)item->sent.zone);
 	item->out_uid = uid;
 	b->box.uidnext = (int64_t)uid + 1;
 	b->box.messages++;
@@ -274,6 +276,7 @@ make_commits(struct batch *b)
 		b->commit[i] = (struct mr_commit){.size = sizeof *b->commit,
 			.piece = item->piece, .n_piece = item->n_piece,
 			.length = item->length, .cache = item->cache,
+			.sent = item->sent,
 			.place = &b->place, .n_place = 1};
 		memcpy(b->commit[i].sha256, item->sha256,
 			sizeof item->sha256);

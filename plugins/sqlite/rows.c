@@ -35,6 +35,8 @@ take(struct rows *r, sqlite3_stmt *st)
 		.message = sqlite3_column_int64(st, 3),
 		.length = sqlite3_column_int64(st, 4),
 		.received_ms = sqlite3_column_int64(st, 5),
+		.sent = {sqlite3_column_int64(st, 7),
+			sqlite3_column_int(st, 8)},
 	};
 	if (*keywords)
 		e->keywords = strcpy(grown(NULL, strlen(keywords) + 1),
@@ -75,7 +77,7 @@ rows_gather(struct sq_db *db, int64_t mailbox, const struct mr_range *range,
 	size_t n, uint32_t mask, struct rows *out, struct mr_error *err)
 {
 	sqlite3_stmt *st = sq_sql(db, "SELECT uid, flags, modseq, message,"
-		" length, received_ms, keywords FROM entry WHERE mailbox = ?"
+		" length, received_ms, keywords, sent_ms, sent_zone FROM entry WHERE mailbox = ?"
 		" AND uid BETWEEN ? AND ? AND flags & ?4 = ?4 ORDER BY uid");
 	int step = SQLITE_DONE;
 	struct mr_range *ordered;

@@ -12,6 +12,7 @@ struct entry {
 	uint32_t uid, flags;
 	uint64_t modseq;
 	int64_t message, length, received_ms;
+	struct mr_sent sent;
 	char *keywords;		/* malloc, or NULL for none */
 };
 

@@ -116,6 +116,9 @@ static const char *const step[] = {
 	"CREATE INDEX entry_modseq ON entry (mailbox, modseq);",
 	/* index.c: messages that are gone, but perhaps not from the index. */
 	"CREATE TABLE unindexed (message INTEGER PRIMARY KEY);",
+	/* When it says it was sent; 0: not known here. */
+	"ALTER TABLE entry ADD COLUMN sent_ms INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE entry ADD COLUMN sent_zone INTEGER NOT NULL DEFAULT 0;",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

@@ -277,6 +277,37 @@ thread_of(const char *header)
 }
 
 static void
+test_dates(void **state)
+{
+	static const struct {
+		const char *header;
+		int64_t ms;
+		int zone;
+	} cases[] = {
+		{"Date: Thu, 1 Jan 1970 02:00:01 +0200\r\n\r\n", 1000, 120},
+		{"date:\r\n 1 Jan 1970 00:00:00 -0030\r\n\r\n", 1800000, -30},
+		{"Date: Mon, 31 Dec 1900 00:00:00 GMT\r\n\r\n",
+			-2177539200000, 0},
+		{"Date: soon\r\n\r\n", MIME_NOT_SENT, 0},
+		{"Subject: x\r\n\r\nDate: 1 Jan 2020 00:00:00 +0000\r\n",
+			MIME_NOT_SENT, 0},
+	};
+	struct mime_view v;
+	struct buf cache;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		buf_init(&cache, BUF_NO_CAP);
+		cache_of(str_from(cases[i].header), &cache);
+		assert_true(mime_open(buf_str(&cache), &v));
+		assert_int_equal(v.sent_ms, cases[i].ms);
+		assert_int_equal(v.sent_zone, cases[i].zone);
+		buf_free(&cache);
+	}
+}
+
+static void
 test_threads(void **state)
 {
 	static const char *const of_a[] = {
@@ -352,6 +383,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_broken_caches),
 	cmocka_unit_test(test_other_version),
 	cmocka_unit_test(test_old_version),
+	cmocka_unit_test(test_dates),
 	cmocka_unit_test(test_threads),
 	cmocka_unit_test(test_previews),
 	cmocka_unit_test(test_strings),

@@ -144,7 +144,7 @@ scan(void *self, int64_t id, const struct mr_range *range, size_t n,
 		struct mr_row row = {.uid = uid, .flags = m->flags,
 			.modseq = m->modseq, .received_ms = uid * 3,
 			.message_id = uid + 5, .length = uid * 2,
-			.saved_ms = uid * 7,
+			.saved_ms = uid * 7, .sent = {uid * 9, -60},
 			.keywords = {m->keywords, strlen(m->keywords)}};
 
 		if (!m->gone_at && m->modseq > since && (n == 0 ||
@@ -212,6 +212,8 @@ check_row(void *arg, const struct mr_row *row)
 	assert_int_equal(row->message_id, row->uid + 5);
 	assert_int_equal(row->length, row->uid * 2);
 	assert_int_equal(row->saved_ms, row->uid * 7);
+	assert_int_equal(row->sent.ms, row->uid * 9);
+	assert_int_equal(row->sent.zone, -60);
 	s->next = row->uid + 1;
 	s->n++;
 	if (row->modseq > s->newest)
@@ -232,7 +234,7 @@ ask(struct row_cache *c, struct seen *s, int wanted)
 	struct mr_range range = {s->first, s->last};
 	struct row_query q = {.mailbox = ID, .range = &range, .n = 1,
 		.since = s->since, .want = MR_ROW_KEYWORDS | MR_ROW_MESSAGE |
-		MR_ROW_SAVED, .each = check_row, .arg = s};
+		MR_ROW_SAVED | MR_ROW_SENT, .each = check_row, .arg = s};
 	struct mr_error me;
 
 	s->next = s->first;
