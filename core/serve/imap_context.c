@@ -301,7 +301,7 @@ look(struct update *u, struct mr_error *me)
 
 	search_match_init(&m, &u->k->house->store);
 	imap_rows_begin(&rows, u->k, &all, all.last > 0, u->c->tree.want |
-		(u->c->sorts ? ORDER_WANTS : 0));
+		(u->c->sorts ? order_wants(&u->c->order) : 0));
 	rows.since = u->c->modseq;
 	while ((code = imap_rows_next(&rows, me)) == MR_STORE_OK && rows.n > 0)
 		for (i = 0; i < rows.n; i++)

@@ -55,7 +55,7 @@ new_key(struct reader *r, enum search_kind kind, uint32_t want)
 	key->high = INT64_MAX;
 	key->cost = kind >= SEARCH_BODY && kind <= SEARCH_TEXT ? COST_BODY :
 		kind == SEARCH_HEADER ? COST_HEADER :
-		kind >= SEARCH_SENT && kind <= SEARCH_THREADID ?
+		kind >= SEARCH_ENVELOPE && kind <= SEARCH_THREADID ?
 		COST_ENVELOPE : COST_ROW;
 	key->number = r->n_keys;
 	r->tree->want |= want;
@@ -271,7 +271,7 @@ static struct search_key *
 read_sent(struct reader *r, const struct key_word *w)
 {
 	struct search_key *key = new_key(r, SEARCH_SENT,
-		MR_ROW_CACHE | MR_ROW_MESSAGE);
+		MR_ROW_SENT | MR_ROW_MESSAGE);
 	int64_t day;
 
 	if (key == NULL || !imap_blank(r->in) || !imap_day(r->in, &day))

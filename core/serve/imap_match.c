@@ -121,21 +121,40 @@ envelope_has(struct search_match *m, const struct search_key *key)
 		m->folded.len + (key->text.len == 0);
 }
 
+/* Rows know, but those of a store that was not told. */
+static struct mr_sent
+sent(struct search_match *m)
+{
+	const struct mr_row *row = m->body.row;
+	const struct mime_view *v;
+
+	if (row->sent.ms != 0)
+		return row->sent;
+	v = imap_body_whole_view(&m->body);
+	return v ? (struct mr_sent){v->sent_ms, v->sent_zone} :
+		(struct mr_sent){MR_NOT_SENT, 0};
+}
+
+/* By the day it says, wherever that was (RFC 9051 6.4.4). */
 static bool
 was_sent(struct search_match *m, const struct search_key *key)
 {
-	const struct mime_view *v = imap_body_view(&m->body);
-	int64_t ms;
-	int zone;
+	struct mr_sent at = sent(m);
 
-	buf_reset(&m->text);
-	if (v == NULL || !imap_envelope_text(v->envelope, ENVELOPE_DATE,
-	    &m->text) || !clock_parse_mail_date(buf_str(&m->text), &ms, &zone))
+	if (at.ms == MR_NOT_SENT)
 		return false;
-	ms += (int64_t)zone * 60000;
+	at.ms += (int64_t)at.zone * 60000;
 	/* Division rounds towards zero, and there was mail before 1970. */
-	return is_between(key, ms >= 0 ? ms / DAY_MS :
-		-((DAY_MS - 1 - ms) / DAY_MS));
+	return is_between(key, at.ms >= 0 ? at.ms / DAY_MS :
+		-((DAY_MS - 1 - at.ms) / DAY_MS));
+}
+
+int64_t
+search_sent_date(struct search_match *m)
+{
+	struct mr_sent at = sent(m);
+
+	return at.ms == MR_NOT_SENT ? m->body.row->received_ms : at.ms;
 }
 
 static bool

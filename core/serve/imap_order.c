@@ -101,20 +101,6 @@ add_text(struct buf *out, struct str folded)
 	buf_addc(out, '\0');
 }
 
-int64_t
-search_sent_date(struct str envelope, const struct mr_row *row,
-	struct buf *room)
-{
-	int64_t ms;
-	int zone;
-
-	buf_reset(room);
-	if (imap_envelope_text(envelope, ENVELOPE_DATE, room) &&
-	    clock_parse_mail_date(buf_str(room), &ms, &zone))
-		return ms;
-	return row->received_ms;
-}
-
 /* The local part; with `display` the name, or the address where there is
  * none (RFC 5957 3). */
 static void
@@ -153,18 +139,44 @@ add_subject(struct order *s, struct str envelope)
 	buf_free(&base);
 }
 
-static void
-add_key(struct order *s, enum sort_kind kind, struct str envelope,
-	const struct mr_row *row)
+static bool
+is_of_rows(enum sort_kind kind)
 {
+	return kind == SORT_ARRIVAL || kind == SORT_SIZE || kind == SORT_DATE;
+}
+
+uint32_t
+order_wants(const struct order *o)
+{
+	uint32_t want = MR_ROW_MESSAGE | MR_ROW_SENT;
+	size_t i;
+
+	for (i = 0; i < o->n_key; i++)
+		if (!is_of_rows(o->key[i].kind))
+			want |= MR_ROW_CACHE;
+	return want;
+}
+
+static struct str
+envelope_of(struct search_match *m)
+{
+	const struct mime_view *v = imap_body_view(&m->body);
+
+	return v ? v->envelope : STR("");
+}
+
+static void
+add_key(struct order *s, enum sort_kind kind, struct search_match *m)
+{
+	struct str envelope = is_of_rows(kind) ? STR("") : envelope_of(m);
+
 	switch (kind) {
 	case SORT_ARRIVAL:
-		return add_time(&s->bytes, row->received_ms);
+		return add_time(&s->bytes, m->body.row->received_ms);
 	case SORT_SIZE:
-		return add_number(&s->bytes, row->length);
+		return add_number(&s->bytes, m->body.row->length);
 	case SORT_DATE:
-		return add_time(&s->bytes, search_sent_date(envelope, row,
-			&s->text));
+		return add_time(&s->bytes, search_sent_date(m));
 	case SORT_SUBJECT:
 		return add_subject(s, envelope);
 	case SORT_CC:
@@ -189,15 +201,13 @@ turn_over(struct buf *b, size_t from)
 void
 order_add(struct order *s, const struct imap_row *r, struct search_match *m)
 {
-	const struct mime_view *v = imap_body_view(&m->body);
-	struct str envelope = v ? v->envelope : STR("");
 	struct order_row one = {.seq = r->seq, .uid = r->row.uid,
 		.modseq = r->row.modseq, .at = s->bytes.len};
 	size_t i, from;
 
 	for (i = 0; i < s->n_key; i++) {
 		from = s->bytes.len;
-		add_key(s, s->key[i].kind, envelope, &r->row);
+		add_key(s, s->key[i].kind, m);
 		if (s->key[i].reverse)
 			turn_over(&s->bytes, from);
 		if (i == 0)

@@ -13,8 +13,6 @@
 #include "serve/imap_search.h"
 
 #define ORDER_KEYS_MOST 32
-/* MR_ROW_* that order_add looks at. */
-#define ORDER_WANTS (MR_ROW_CACHE | MR_ROW_MESSAGE)
 
 enum sort_kind { SORT_ARRIVAL, SORT_CC, SORT_DATE, SORT_FROM, SORT_SIZE,
 	SORT_SUBJECT, SORT_TO, SORT_DISPLAYFROM, SORT_DISPLAYTO };
@@ -50,6 +48,8 @@ void order_init(struct order *o);
 void order_free(struct order *o);
 /* "(SUBJECT REVERSE DATE) " */
 bool order_read(struct order *o, struct imap_in *in);
+/* MR_ROW_* that order_add looks at. */
+uint32_t order_wants(const struct order *o);
 /* One more message, behind all others until they are sorted. */
 void order_add(struct order *o, const struct imap_row *r,
 	struct search_match *m);

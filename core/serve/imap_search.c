@@ -236,7 +236,7 @@ run(struct search *s, struct imap *k, struct str tag)
 {
 	struct search_walk w = {.k = k, .tree = &s->tree, .arg = s,
 		.found = s->sorts ? note_ordered : note_found,
-		.want = s->sorts ? ORDER_WANTS : 0};
+		.want = s->sorts ? order_wants(&s->order) : 0};
 	struct mr_error me = {{0}};
 	int code;
 

@@ -21,8 +21,8 @@
 /* In order of what they cost: rows, the cached envelope, the header, all. */
 enum search_kind { SEARCH_ALL, SEARCH_FLAG, SEARCH_KEYWORD, SEARCH_UIDS,
 	SEARCH_SIZE, SEARCH_RECEIVED, SEARCH_SAVED, SEARCH_MODSEQ,
-	SEARCH_EMAILID,
-	SEARCH_SENT, SEARCH_ENVELOPE, SEARCH_THREADID,
+	SEARCH_EMAILID, SEARCH_SENT,
+	SEARCH_ENVELOPE, SEARCH_THREADID,
 	SEARCH_HEADER,
 	SEARCH_BODY, SEARCH_TEXT,
 	SEARCH_AND, SEARCH_OR };
@@ -101,9 +101,9 @@ struct search_walk {
 int search_walk(struct search_walk *w, struct mr_error *me);
 /* What ends an answer: OK, or that some could not be read. */
 struct imap_answer search_done(const struct search_walk *w, const char *text);
-/* When it was sent, or else when it came (RFC 5256 2.2); `room` is used. */
-int64_t search_sent_date(struct str envelope, const struct mr_row *row,
-	struct buf *room);
+/* When the message at hand was sent, or else when it came (RFC 5256 2.2); its
+ * row was read with MR_ROW_SENT and MR_ROW_MESSAGE. */
+int64_t search_sent_date(struct search_match *m);
 /* imap_thread.c: THREAD=REFERENCES of what the tree finds. */
 struct imap_answer search_references(struct imap *k,
 	const struct search_tree *tree, bool uid);

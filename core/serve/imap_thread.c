@@ -212,7 +212,7 @@ note_found(void *arg, const struct imap_row *r, struct search_match *m)
 
 	n->number = t->uid ? r->row.uid : r->seq;
 	n->seq = r->seq;
-	n->date = search_sent_date(envelope, &r->row, &t->one);
+	n->date = search_sent_date(m);
 	take_subject(t, envelope, n);
 	/* Step 1 B: what it says of itself counts more. */
 	if (!last || !would_loop(t, last, node))
@@ -562,7 +562,7 @@ search_references(struct imap *k, const struct search_tree *tree, bool uid)
 {
 	struct threads t = {.uid = uid};
 	struct search_walk w = {.k = k, .tree = tree, .want = MR_ROW_CACHE |
-		MR_ROW_MESSAGE, .found = note_found, .arg = &t};
+		MR_ROW_MESSAGE | MR_ROW_SENT, .found = note_found, .arg = &t};
 	struct mr_error me = {{0}};
 	struct buf out;
 	int code;

@@ -86,7 +86,7 @@ by_subject(struct imap *k, const struct search_tree *tree, bool uid)
 {
 	struct order o = {.uid = uid, .n_key = 2, .key = {
 		{SORT_SUBJECT, false}, {SORT_DATE, false}}};
-	struct search_walk w = {.k = k, .tree = tree, .want = ORDER_WANTS,
+	struct search_walk w = {.k = k, .tree = tree, .want = order_wants(&o),
 		.found = note_ordered, .arg = &o};
 	struct mr_error me = {{0}};
 	struct buf out;

@@ -117,6 +117,7 @@ scan(void *self, int64_t id, const struct mr_range *range, size_t n,
 	struct mr_error *err)
 {
 	struct fake_store *f = self;
+	struct mime_view v;
 	size_t i;
 
 	(void)id;
@@ -137,6 +138,8 @@ scan(void *self, int64_t id, const struct mr_range *range, size_t n,
 			row.message_id = (int64_t)i + 1;
 			row.length = m->body.len;
 		}
+		if (want & MR_ROW_SENT && mime_open(buf_str(&m->cache), &v))
+			row.sent = (struct mr_sent){v.sent_ms, v.sent_zone};
 		if (want & MR_ROW_CACHE)
 			row.cache = (struct mr_str){m->cache.at,
 				m->cache.len};

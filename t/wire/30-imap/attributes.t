@@ -205,7 +205,7 @@ def age_last(s):
     """The cache of the newest message, which has one part and "x" as its
     preview, as it was written before there were threads and previews."""
     change(s, "UPDATE cache SET bytes = CAST(substr(bytes, 1, 3) || x'01' ||"
-           " substr(bytes, 5, 25) || substr(bytes, 40, length(bytes) - 65)"
+           " substr(bytes, 5, 25) || substr(bytes, 52, length(bytes) - 77)"
            " || substr(bytes, -25) AS BLOB)"
            " WHERE message = (SELECT max(message) FROM entry)")
 
