@@ -115,6 +115,8 @@ struct imap_answer imap_list(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_lsub(struct imap *k, struct imap_in *in, bool);
 /* "\Drafts" and so on as enum mr_special; UINT32_MAX: none of ours. */
 uint32_t imap_special_find(struct str word);
+/* "" for none. */
+const char *imap_special_name(uint32_t special);
 /* imap_mailbox.c: STATUS ... UNSUBSCRIBE */
 /* "(MESSAGES UNSEEN)" as bits, and the answer to them. */
 bool imap_status_items(struct imap_in *in, unsigned *items);

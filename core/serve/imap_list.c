@@ -56,6 +56,12 @@ static const char *const specials[] = {
 };
 #define N_SPECIALS (sizeof specials / sizeof *specials)
 
+const char *
+imap_special_name(uint32_t special)
+{
+	return special < N_SPECIALS ? specials[special] : "";
+}
+
 uint32_t
 imap_special_find(struct str word)
 {
@@ -344,8 +350,8 @@ show(struct listing *l, const struct entry *e)
 	buf_init(&b, BUF_NO_CAP);
 	buf_addf(&b, "* LIST (%s%s", e->m.id ? "" : "\\Noselect \\NonExistent ",
 		e->has_children ? "\\HasChildren" : "\\HasNoChildren");
-	if (e->m.special && e->m.special < N_SPECIALS)
-		buf_addf(&b, " %s", specials[e->m.special]);
+	if (*imap_special_name(e->m.special))
+		buf_addf(&b, " %s", imap_special_name(e->m.special));
 	if ((r->give | r->select) & LIST_SUBSCRIBED && e->subscribed)
 		buf_adds(&b, " \\Subscribed");
 	buf_adds(&b, ") \"/\" ");
@@ -372,7 +378,7 @@ show_more(struct listing *l, const struct entry *e, struct mr_error *me)
 		code = imap_status_line(l->k, &e->m, e->name, r->status, me);
 	if (r->give & LIST_METADATA && code == MR_STORE_OK &&
 		imap_has_metadata(l->k))
-		code = imap_metadata_line(l->k, e->m.id, e->name, r->metadata,
+		code = imap_metadata_line(l->k, &e->m, e->name, r->metadata,
 			me);
 	return code;
 }

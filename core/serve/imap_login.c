@@ -350,6 +350,7 @@ imap_unauthenticate(struct imap *k, struct imap_in *in, bool uid)
 
 	(void)in;
 	(void)uid;
+	imap_notify_end(k);
 	imap_deselect(k);
 	session_give_login(s);
 	s->idle_limit = k->house->limits->idle_timeout;

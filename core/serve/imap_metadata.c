@@ -4,7 +4,8 @@
  *
  * What is private belongs to the account that set it, what is shared to the
  * mailbox. The server's shared entries are the administrator's and can only
- * be read here.
+ * be read here. What a mailbox of the account's own is for (RFC 6154 section
+ * 4) is an entry too, which is kept with the mailbox and not with the others.
  */
 #include "serve/imap_metadata.h"
 
@@ -19,6 +20,7 @@
 #define VALUE_MOST_CODE "METADATA MAXSIZE 65536"
 #define NAME_MOST 255
 #define QUOTED_MOST 1000	/* longer values are literals */
+#define SPECIAL "/private/specialuse"
 
 bool
 imap_has_metadata(const struct imap *k)
@@ -187,8 +189,7 @@ is_quotable(struct str s)
 	size_t i;
 
 	for (i = 0; i < s.len; i++)
-		if (s.at[i] < ' ' || s.at[i] > 126 || s.at[i] == '"' ||
-			s.at[i] == '\\')
+		if (s.at[i] < ' ' || s.at[i] > 126)
 			return false;
 	return s.len <= QUOTED_MOST;
 }
@@ -196,8 +197,15 @@ is_quotable(struct str s)
 static void
 add_value(struct buf *out, struct str value)
 {
+	size_t i;
+
 	if (is_quotable(value)) {
-		buf_addf(out, "\"%.*s\"", STR_ARGS(value));
+		buf_addc(out, '"');
+		for (i = 0; i < value.len; i++)
+			buf_addf(out, "%s%c", value.at[i] == '"' ||
+				value.at[i] == '\\' ? "\\" : "",
+				value.at[i]);
+		buf_addc(out, '"');
 		return;
 	}
 	/* literal8 where it must be, RFC 5464 section 4.4.1 */
@@ -282,9 +290,10 @@ say(struct imap *k, const char *name, const struct buf *entries)
 }
 
 int
-imap_metadata_line(struct imap *k, int64_t mailbox, const char *name,
-	struct imap_entries *w, struct mr_error *me)
+imap_metadata_line(struct imap *k, const struct mr_mailbox *m,
+	const char *name, struct imap_entries *w, struct mr_error *me)
 {
+	struct str special = str_from(imap_special_name(m->special));
 	const struct store *s = &k->house->store;
 	struct reading r = {.wanted = w};
 	size_t i;
@@ -293,7 +302,10 @@ imap_metadata_line(struct imap *k, int64_t mailbox, const char *name,
 	for (i = 0; i < w->n; i++)
 		w->found[i] = false;
 	buf_init(&r.out, BUF_NO_CAP);
-	code = s->op->metadata_get(s->self, k->account, mailbox, add_entry, &r,
+	if (special.len)
+		add_entry(&r, SPECIAL, (struct mr_str){special.at,
+			special.len});
+	code = s->op->metadata_get(s->self, k->account, m->id, add_entry, &r,
 		me);
 	if (code == MR_STORE_OK)
 		add_missing(&r);
@@ -318,8 +330,10 @@ imap_getmetadata(struct imap *k, struct imap_in *in, bool uid)
 	if (!imap_has_metadata(k))
 		return not_kept();
 	code = find(k, word, MR_RIGHT_LOOKUP | MR_RIGHT_READ, &p, &me);
+	if (code == MR_STORE_OK && p.account && !imap_place_is_own(k, &p))
+		p.m.special = MR_SPECIAL_NONE;
 	if (code == MR_STORE_OK)
-		code = imap_metadata_line(k, p.m.id, p.shown, &w, &me);
+		code = imap_metadata_line(k, &p.m, p.shown, &w, &me);
 	if (code != MR_STORE_OK)
 		return imap_store_failed(k, code, &me);
 	return IMAP_ANSWER(IMAP_OK, w.left_out ? arena_printf(
@@ -334,7 +348,18 @@ struct setting {
 	struct mr_metadata entry[IMAP_ENTRIES_MOST];
 	size_t n;
 	bool too_many, too_long, shared;
+	bool sets_special;
+	uint32_t special;	/* UINT32_MAX: no use that we have */
 };
+
+/* "\Sent", or NIL for none (RFC 6154 section 4). */
+static void
+take_special(struct setting *s, struct str value)
+{
+	value = str_trim_blank(value);
+	s->sets_special = true;
+	s->special = value.len ? imap_special_find(value) : MR_SPECIAL_NONE;
+}
 
 static bool
 take_entry(struct imap_in *in, struct setting *s)
@@ -345,6 +370,10 @@ take_entry(struct imap_in *in, struct setting *s)
 	if (!take_name(in, &e.name) || !imap_blank(in) ||
 		!imap_nstring(in, &value))
 		return false;
+	if (str_is(str_from(e.name), SPECIAL)) {
+		take_special(s, value);
+		return true;
+	}
 	e.value = (struct mr_str){value.at, value.len};
 	s->too_long |= value.len > VALUE_MOST;
 	s->shared |= str_starts(str_from(e.name), "/shared/");
@@ -361,7 +390,8 @@ take_set(struct imap_in *in, struct setting *s)
 		!imap_char(in, '('))
 		return false;
 	do {
-		if ((s->n && !imap_blank(in)) || !take_entry(in, s))
+		if (((s->n || s->sets_special) && !imap_blank(in)) ||
+			!take_entry(in, s))
 			return false;
 	} while (!imap_is_char(in, ')'));
 	return imap_char(in, ')') && imap_end(in);
@@ -374,10 +404,29 @@ too_many(void)
 		"Too many annotations");
 }
 
+/* All of it or nothing but for a store that fails in between. */
+static int
+keep(struct imap *k, const struct setting *s, const struct imap_place *p,
+	struct mr_error *me)
+{
+	const struct store *store = &k->house->store;
+	int code = MR_STORE_OK;
+
+	if (s->sets_special && (!p->m.id || !imap_place_is_own(k, p)))
+		return IMAP_NO_RIGHT;
+	if (s->n)
+		code = store->op->metadata_set(store->self, k->account,
+			p->m.id, s->entry, s->n, IMAP_ENTRIES_MOST, me);
+	if (code == MR_STORE_OK && s->sets_special)
+		code = MR_HAS(store->op, mailbox_use) ?
+			store->op->mailbox_use(store->self, p->m.id,
+			s->special, me) : MR_STORE_INVALID;
+	return code;
+}
+
 static struct imap_answer
 set(struct imap *k, const struct setting *s)
 {
-	const struct store *store = &k->house->store;
 	struct mr_error me = {{0}};
 	struct imap_place p;
 	int code = find(k, s->mailbox, MR_RIGHT_LOOKUP | (s->shared ?
@@ -388,8 +437,7 @@ set(struct imap *k, const struct setting *s)
 	if (!p.m.id && s->shared)
 		return IMAP_ANSWER(IMAP_NO, "NOPERM", "The server's shared "
 			"annotations are the administrator's");
-	code = store->op->metadata_set(store->self, k->account, p.m.id,
-		s->entry, s->n, IMAP_ENTRIES_MOST, &me);
+	code = keep(k, s, &p, &me);
 	if (code == MR_STORE_OVER_QUOTA)
 		return too_many();
 	return code == MR_STORE_OK ? IMAP_ANSWER(IMAP_OK, NULL, "Done") :
@@ -409,5 +457,8 @@ imap_setmetadata(struct imap *k, struct imap_in *in, bool uid)
 	if (s.too_long)
 		return IMAP_ANSWER(IMAP_NO, VALUE_MOST_CODE,
 			"A value is too long");
+	if (s.special == UINT32_MAX)
+		return IMAP_ANSWER(IMAP_NO, "USEATTR",
+			"No mailbox can have that use");
 	return s.too_many ? too_many() : set(k, &s);
 }

@@ -26,10 +26,10 @@ struct imap_entries {		/* which annotations are wanted */
 /* "/private/comment" or "(/shared/comment /private/comment)". The rest of
  * *out is what stands without options: no levels below, values of any size. */
 bool imap_metadata_entries(struct imap_in *in, struct imap_entries *out);
-/* One METADATA answer, if there is something to say. mailbox 0: of the
- * server, whose name is "". */
-int imap_metadata_line(struct imap *k, int64_t mailbox, const char *name,
-	struct imap_entries *w, struct mr_error *me);
+/* One METADATA answer, if there is something to say. m->id 0: of the server,
+ * whose name is "". m->special: as the account is to see it. */
+int imap_metadata_line(struct imap *k, const struct mr_mailbox *m,
+	const char *name, struct imap_entries *w, struct mr_error *me);
 /* The store keeps annotations. */
 bool imap_has_metadata(const struct imap *k);
 

@@ -796,6 +796,10 @@ struct mr_store {
 	/* What stands for an account in MR_CHANGE_ACCOUNT. */
 	int (*account_number)(void *self, const char *account, int64_t *out,
 		struct mr_error *err);
+
+	/* Sets what a mailbox is for: enum mr_special. */
+	int (*mailbox_use)(void *self, int64_t mailbox, uint32_t special,
+		struct mr_error *err);
 };
 
 #ifdef __cplusplus

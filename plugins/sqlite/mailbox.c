@@ -286,6 +286,31 @@ sq_mailbox_rename(void *self, const char *account, const char *from,
 }
 
 static int
+run_use(struct sq_tx *tx, void *arg, struct mr_error *err)
+{
+	const struct change *c = arg;
+	int64_t account;
+	int code = sq_number(tx->db, err, &account, "UPDATE mailbox"
+		" SET special = ? WHERE id = ? RETURNING account", "ii",
+		(int64_t)c->special, c->mailbox);
+
+	if (code == MR_STORE_MISSING)
+		return sq_fail(err, code, "there is no such mailbox");
+	if (code == MR_STORE_OK)
+		sq_changed(tx, MR_CHANGE_ACCOUNT, account, 0);
+	return code;
+}
+
+int
+sq_mailbox_use(void *self, int64_t mailbox, uint32_t special,
+	struct mr_error *err)
+{
+	struct change c = {.mailbox = mailbox, .special = special};
+
+	return sq_write(self, run_use, &c, err);
+}
+
+static int
 run_subscribe(struct sq_tx *tx, void *arg, struct mr_error *err)
 {
 	const struct change *c = arg;

@@ -213,6 +213,8 @@ int sq_mailbox_delete(void *self, const char *account, const char *name,
 	struct mr_error *err);
 int sq_mailbox_rename(void *self, const char *account, const char *from,
 	const char *to, struct mr_error *err);
+int sq_mailbox_use(void *self, int64_t mailbox, uint32_t special,
+	struct mr_error *err);
 int sq_subscribe(void *self, const char *account, const char *name, int on,
 	struct mr_error *err);
 int sq_subscriptions(void *self, const char *account,

@@ -283,6 +283,7 @@ static const struct mr_store store = {
 	.index_text = sq_index_text,
 	.index_close = sq_index_close,
 	.account_number = sq_account_number,
+	.mailbox_use = sq_mailbox_use,
 };
 
 MR_PLUGIN = {

@@ -40,7 +40,7 @@ def test_set_and_get(s):
              b'/private/vendor/a/nul ~{3+}\r\na\0b '
              b'/Private/Vendor/A/Long {%d+}\r\n%s)' % (len(long), long))
         for name, want in (
-                (b"/private/comment", b'{8}\r\nMine "a"'),
+                (b"/private/comment", b'"Mine \\"a\\""'),
                 (b"/SHARED/comment", b"{5}\r\n\xc3\xa4\r\n\x01"),
                 (b"/private/vendor/a/nul", b"~{3}\r\na\0b"),
                 (b"/private/vendor/a/long", b"{3000}\r\n" + long),
@@ -154,6 +154,37 @@ def test_list(s):
                 b'* METADATA tree/leaf (/private/comment "c")'])
         c.ok(b"DELETE tree/leaf")
         c.ok(b"DELETE tree")
+
+
+def test_special_use(s):
+    """/private/specialuse is what a mailbox is for (RFC 6154 section 4)"""
+    with login(s) as c:
+        tap.eq(c.ok(b"GETMETADATA Junk /private/specialuse"),
+               [b'* METADATA Junk (/private/specialuse "\\\\Junk")'])
+        c.ok(b"CREATE Out")
+        tap.eq(c.ok(b"GETMETADATA Out /private/specialuse"),
+               [b"* METADATA Out (/private/specialuse NIL)"])
+        c.ok(b'SETMETADATA Out (/private/specialuse "\\\\Sent" '
+             b'/private/comment "c")')
+        tap.eq(c.ok(b'LIST (SPECIAL-USE) "" Out'),
+               [b'* LIST (\\HasNoChildren \\Sent) "/" Out'])
+        tap.eq(c.ok(b"GETMETADATA (DEPTH infinity) Out "
+                    b"(/private/specialuse /private/comment)"),
+               [b'* METADATA Out (/private/specialuse "\\\\Sent" '
+                b'/private/comment "c")'])
+        for bad in (b'"\\\\Important"', b'"Sent"', b'"\\\\Sent \\\\Junk"'):
+            c.refused(b"SETMETADATA Out (/private/specialuse %s)" % bad,
+                      b"NO [USEATTR]")
+        c.refused(b'SETMETADATA "" (/private/specialuse "\\\\Sent")',
+                  b"NO [NOPERM]")
+        c.ok(b"SETMETADATA Out (/private/specialuse NIL)")
+        tap.eq(c.ok(b'LIST (SPECIAL-USE) "" Out'), [])
+        c.ok(b"SETACL Out alice@example.test lrswa")
+        with login(s, b"alice") as a:
+            name = b'"Other Users/bob@example.test/Out"'
+            a.refused(b'SETMETADATA %s (/private/specialuse "\\\\Sent")' % name,
+                      b"NO [NOPERM]")
+        c.ok(b"DELETE Out")
 
 
 def test_restart(s):

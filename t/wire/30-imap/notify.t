@@ -248,6 +248,15 @@ def test_commands_go_on(s):
         one.ok(b"LOGOUT")
 
 
+def test_unauthenticate(s):
+    """nothing is told to who logged out but stayed"""
+    with Two(s, b"a") as (one, two):
+        one.ok(b"NOTIFY SET (personal (%s))" % BOTH)
+        one.ok(b"UNAUTHENTICATE")
+        two.append(b"a")
+        one.is_quiet()
+
+
 def test_shared(s):
     """mailboxes of others, and those that are given just now"""
     with Two(s, b"team") as (_, bob), login(s, b"alice") as alice:
