@@ -35,6 +35,7 @@ struct peer {
 struct sender {			/* an account */
 	int64_t hour, day;	/* since the start of the clock */
 	int64_t in_hour, in_day;
+	int64_t next_login;	/* clock_mono */
 };
 
 struct guard {
@@ -350,6 +351,24 @@ guard_note_sent(struct guard *g, const char *account, size_t n_rcpt)
 	s->in_hour += (int64_t)n_rcpt;
 	s->in_day += (int64_t)n_rcpt;
 	pthread_mutex_unlock(&g->lock);
+}
+
+bool
+guard_may_log_in(struct guard *g, const char *account)
+{
+	int64_t now = clock_mono();
+	struct sender *s;
+	bool may;
+
+	if (!g || !g->limits->pop3_login_delay)
+		return true;
+	pthread_mutex_lock(&g->lock);
+	s = find_sender(g, account);
+	may = now >= s->next_login;
+	if (may)
+		s->next_login = now + g->limits->pop3_login_delay;
+	pthread_mutex_unlock(&g->lock);
+	return may;
 }
 
 /* -------------------------------------------------------------------- life */

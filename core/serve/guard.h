@@ -40,6 +40,8 @@ void guard_note_patient(struct guard *g, const struct sock_addr *peer);
  * guard_note_sent, once a message was taken. */
 bool guard_may_send(struct guard *g, const char *account, size_t n_rcpt);
 void guard_note_sent(struct guard *g, const char *account, size_t n_rcpt);
+/* May the account log in by POP3 again? Then this is its last login. */
+bool guard_may_log_in(struct guard *g, const char *account);
 /* After a login. guess: of login and password, the same for the same; 0: the
  * password is not known (SCRAM). Blocks on the store, and then only for what
  * is new. */

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define KNOCK_MS 200
 #define LINE_MOST 8192		/* RFC 2449 4: 255; RFC 5034 4: more for SASL */
 
 enum pop3_flag {
@@ -120,10 +121,14 @@ write_capabilities(struct pop3 *k)
 {
 	struct stream *s = &k->session->stream;
 	bool login = k->state == POP3_LOGIN;
+	int64_t delay = k->house->limits->pop3_login_delay;
 
 	stream_puts(s, "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
 		"PIPELINING\r\nEXPIRE NEVER\r\nUTF8 USER\r\nLANG\r\n"
 		"IMPLEMENTATION Mailroom\r\n");
+	if (delay)
+		stream_printf(s, "LOGIN-DELAY %lld\r\n",
+			(long long)((delay + 999) / 1000));
 	if (session_is_private(k->session))
 		offer_logins(k);
 	if (login && offers_tls(k))
@@ -222,6 +227,8 @@ verb_quit(struct pop3 *k, struct str args, struct pop3_mail *mail)
 	if (k->state != POP3_MAILDROP)
 		return POP3_OK("Bye");
 	code = pop3_remove_marked(k, &n, &me);
+	/* Who reads our answer may come again at once. */
+	pop3_close_maildrop(k);
 	if (code != MR_STORE_OK) {
 		r = pop3_trouble(k, code, &me);
 		r.text = str_from(arena_printf(&k->session->command,
@@ -335,11 +342,12 @@ read_and_run(struct pop3 *k)
 }
 
 static enum session_next
-turn(struct session *s)
+say(struct pop3 *k, struct pop3_answer r)
 {
-	struct pop3 *k = pop3_of(s);
-	struct pop3_answer r = read_and_run(k);
+	struct session *s = k->session;
 
+	if (k->knocks)
+		return session_pause(s, KNOCK_MS);
 	if (!k->quit && k->errors >= k->house->limits->errors) {
 		log_info("pop3.limit", LOG_S("session", s->id),
 			LOG_N("errors", k->errors));
@@ -355,6 +363,23 @@ turn(struct session *s)
 	return session_pause(s, k->house->limits->auth_delay);
 }
 
+static enum session_next
+turn(struct session *s)
+{
+	struct pop3 *k = pop3_of(s);
+
+	return say(k, read_and_run(k));
+}
+
+static enum session_next
+wake(struct session *s, unsigned why)
+{
+	struct pop3 *k = pop3_of(s);
+
+	(void)why;
+	return k->knocks ? say(k, pop3_enter(k)) : SESSION_MORE;
+}
+
 /* ------------------------------------------------------------------- life */
 
 static enum session_next
@@ -366,6 +391,7 @@ open_pop3(struct session *s)
 	k->session = s;
 	k->house = s->house;
 	k->state = POP3_LOGIN;
+	k->lock = -1;
 	stream_printf(&s->stream, "+OK %s POP3 Mailroom\r\n",
 		k->house->hostname);
 	return SESSION_MORE;
@@ -385,6 +411,7 @@ close_pop3(struct session *s)
 {
 	struct pop3 *k = pop3_of(s);
 
+	pop3_close_maildrop(k);
 	free(k->mail);
 	sasl_end(&k->sasl);
 	explicit_bzero(&k->sasl, sizeof k->sasl);
@@ -394,6 +421,7 @@ const struct protocol pop3_protocol = {
 	.name = "pop3",
 	.open = open_pop3,
 	.turn = turn,
+	.wake = wake,
 	.bye = bye,
 	.close = close_pop3,
 };

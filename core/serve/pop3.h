@@ -48,6 +48,8 @@ struct pop3 {
 	char login[AUTH_ACCOUNT_MAX];	/* of USER, until PASS */
 	int64_t mailbox;
 	uint32_t uidvalidity;
+	int lock;			/* of the maildrop; -1: none */
+	unsigned knocks;		/* at one that another session has */
 	struct pop3_mail *mail;		/* in UID order; malloc */
 	size_t n_mail, room;
 	struct pop3_body body;
@@ -72,6 +74,8 @@ struct pop3_answer pop3_pass(struct pop3 *k, struct str args,
 struct pop3_answer pop3_auth(struct pop3 *k, struct str args,
 	struct pop3_mail *mail);
 struct pop3_answer pop3_auth_line(struct pop3 *k, struct str line);
+/* What a good login opens. No answer and k->knocks: to be called again. */
+struct pop3_answer pop3_enter(struct pop3 *k);
 
 /* pop3_mail.c. mail: the message that was named, NULL for none. */
 struct pop3_answer pop3_stat(struct pop3 *k, struct str args,
@@ -88,8 +92,10 @@ struct pop3_answer pop3_dele(struct pop3 *k, struct str args,
 	struct pop3_mail *mail);
 struct pop3_answer pop3_rset(struct pop3 *k, struct str args,
 	struct pop3_mail *mail);
-/* Reads the list at login. MR_STORE_OK or why not. */
+/* Locks the maildrop and reads its list, at login. MR_STORE_OK or why not;
+ * MR_STORE_BUSY: another session has it. */
 int pop3_open_maildrop(struct pop3 *k, struct mr_error *me);
+void pop3_close_maildrop(struct pop3 *k);
 /* QUIT: removes what is marked, all or nothing; *n: how many. */
 int pop3_remove_marked(struct pop3 *k, size_t *n, struct mr_error *me);
 

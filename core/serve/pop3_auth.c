@@ -8,7 +8,10 @@
  */
 #include "base/enc.h"
 #include "base/log.h"
+#include "serve/guard.h"
 #include "serve/pop3.h"
+
+#define KNOCKS_MOST 10
 
 static struct pop3_answer
 denied(struct pop3 *k)
@@ -23,12 +26,33 @@ denied(struct pop3 *k)
 	return POP3_ERR("[AUTH] Login or password is wrong");
 }
 
+struct pop3_answer
+pop3_enter(struct pop3 *k)
+{
+	struct mr_error me = {""};
+	int code = pop3_open_maildrop(k, &me);
+
+	/* A client that lost its connection is often back before the session
+	 * that it had has noticed. */
+	if (code == MR_STORE_BUSY && k->knocks < KNOCKS_MOST) {
+		k->knocks++;
+		return (struct pop3_answer){0};
+	}
+	k->knocks = 0;
+	if (code != MR_STORE_OK) {
+		k->quit = true;
+		return pop3_trouble(k, code, &me);
+	}
+	k->state = POP3_MAILDROP;
+	/* As long as a client that is lost keeps its next session out. */
+	k->session->idle_limit = k->house->limits->pop3_timeout;
+	session_log_login(k->session, "ok", str_from(k->sasl.account));
+	return pop3_printf(k, "+OK ", "%zu messages", k->n_mail);
+}
+
 static struct pop3_answer
 succeeded(struct pop3 *k)
 {
-	struct mr_error me = {""};
-	int code;
-
 	/* A login that cannot be served ends: a second one might find the
 	 * session half open. */
 	if (!session_take_login(k->session, k->sasl.account)) {
@@ -37,14 +61,14 @@ succeeded(struct pop3 *k)
 			str_from(k->sasl.account));
 		return POP3_ERR("[IN-USE] Too many connections of this login");
 	}
-	code = pop3_open_maildrop(k, &me);
-	if (code != MR_STORE_OK) {
+	/* RFC 2449 8.1.1 */
+	if (!guard_may_log_in(k->house->guard, k->sasl.account)) {
 		k->quit = true;
-		return pop3_trouble(k, code, &me);
+		session_log_login(k->session, "too soon again",
+			str_from(k->sasl.account));
+		return POP3_ERR("[LOGIN-DELAY] Too soon after the last login");
 	}
-	k->state = POP3_MAILDROP;
-	session_log_login(k->session, "ok", str_from(k->sasl.account));
-	return pop3_printf(k, "+OK ", "%zu messages", k->n_mail);
+	return pop3_enter(k);
 }
 
 static struct pop3_answer

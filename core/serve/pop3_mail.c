@@ -7,9 +7,15 @@
  * to the stream in blocks, so memory does not depend on their size.
  */
 #include "serve/pop3.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
 #include "serve/row_cache.h"
 
 #define BLOCK 32768
+#define LOCKS "%s/tmp/pop3.lock"	/* a byte for each maildrop, none written */
 
 /* -------------------------------------------------------------- the list */
 
@@ -27,6 +33,38 @@ add_mail(void *arg, const struct mr_row *row)
 	return 0;
 }
 
+/* RFC 1939 3: one session at a time. A lock of the kernel on one byte of a
+ * file that all workers share: it is let go of however the session ends, and
+ * its process. As an open file description lock it keeps sessions of one
+ * process apart too. */
+static int
+lock_maildrop(struct pop3 *k, struct mr_error *me)
+{
+	struct flock byte = {.l_type = F_WRLCK, .l_whence = SEEK_SET,
+		.l_start = k->mailbox & INT64_MAX, .l_len = 1};
+	bool is_taken;
+
+	if (!k->house->limits->pop3_exclusive)
+		return MR_STORE_OK;
+	k->lock = open(arena_printf(&k->session->command, LOCKS,
+		k->house->data), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (k->lock >= 0 && fcntl(k->lock, F_OFD_SETLK, &byte) == 0)
+		return MR_STORE_OK;
+	is_taken = k->lock >= 0 && (errno == EAGAIN || errno == EACCES);
+	snprintf(me->text, sizeof me->text, "the lock of the maildrop: %s",
+		strerror(errno));
+	pop3_close_maildrop(k);
+	return is_taken ? MR_STORE_BUSY : MR_STORE_FAILED;
+}
+
+void
+pop3_close_maildrop(struct pop3 *k)
+{
+	if (k->lock >= 0)
+		close(k->lock);
+	k->lock = -1;
+}
+
 int
 pop3_open_maildrop(struct pop3 *k, struct mr_error *me)
 {
@@ -42,6 +80,9 @@ pop3_open_maildrop(struct pop3 *k, struct mr_error *me)
 		return code;
 	k->mailbox = box.id;
 	k->uidvalidity = box.uidvalidity;
+	code = lock_maildrop(k, me);
+	if (code != MR_STORE_OK)
+		return code;
 	k->room = box.messages;
 	if (k->room)
 		k->mail = mem_grow(NULL, k->room * sizeof *k->mail);

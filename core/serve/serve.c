@@ -50,7 +50,17 @@ const struct mr_setting limits_settings_table[] = {
 		"Longest pause between two SMTP commands."},
 	{"imap_timeout", MR_DURATION, 0, AT(limits_settings, imap_timeout),
 		"\"30m\"", 100, 24 * HOUR, NULL,
-		"Longest pause in an IMAP or POP3 session."},
+		"Longest pause in an IMAP session."},
+	{"pop3_timeout", MR_DURATION, 0, AT(limits_settings, pop3_timeout),
+		"\"10m\"", 100, 24 * HOUR, NULL,
+		"Longest pause in a POP3 session."},
+	{"pop3_exclusive", MR_BOOL, 0, AT(limits_settings, pop3_exclusive),
+		"true", 0, 0, NULL, "One POP3 session at a time has a mailbox; "
+		"a second one is refused with [IN-USE]. IMAP is not kept out."},
+	{"pop3_login_delay", MR_DURATION, 0, AT(limits_settings,
+		pop3_login_delay), "\"0s\"", 0, 24 * HOUR, NULL, "How long "
+		"after a POP3 login the same account may not log in by POP3 "
+		"again, to one worker. 0s: at any time."},
 	{"command_timeout", MR_DURATION, 0, AT(limits_settings,
 		command_timeout), "\"1m\"", 100, HOUR, NULL, "Longest wait for "
 		"the rest of a command that has begun, and for the client to "

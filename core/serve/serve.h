@@ -37,7 +37,10 @@ struct limits_settings {	/* [limits] */
 	int64_t connections_per_peer;
 	int64_t connections_per_login;	/* IMAP and POP3 */
 	int64_t idle_timeout;		/* SMTP between commands, ms */
-	int64_t imap_timeout;		/* IMAP and POP3: 30 min, RFC 9051 5.4 */
+	int64_t imap_timeout;		/* 30 min, RFC 9051 5.4 */
+	int64_t pop3_timeout;		/* 10 min, RFC 1939 3 */
+	int64_t pop3_login_delay;	/* of an account, ms; 0: none */
+	bool pop3_exclusive;		/* one session of a mailbox */
 	int64_t command_timeout;	/* rest of a command line */
 	int64_t data_timeout;		/* one block of DATA */
 	int64_t min_rate;		/* bytes a second in DATA and literals */

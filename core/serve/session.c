@@ -405,9 +405,7 @@ begin(struct listener *l, int fd, const struct sock_addr *peer)
 	s->protocol = protocol_of(l);
 	s->peer = *peer;
 	s->waiting = SESSION_MORE;
-	s->idle_limit = l->protocol == SERVE_IMAP || l->protocol == SERVE_POP3 ?
-		s->house->limits->imap_timeout :
-		s->house->limits->idle_timeout;
+	s->idle_limit = s->house->limits->idle_timeout;
 	s->guest = (struct guest){.fd = fd, .wake_at = CLOCK_NEVER,
 		.serve = serve, .leave = leave};
 	arena_init(&s->arena);
