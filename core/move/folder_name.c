@@ -228,13 +228,22 @@ int
 folder_name_adopt(const struct store *s, const char *account,
 	const char *const *name, size_t n, struct err *e)
 {
+	return folder_name_adopt_as(s, account, name, NULL, n, e);
+}
+
+int
+folder_name_adopt_as(const struct store *s, const char *account,
+	const char *const *name, const enum mr_special *special, size_t n,
+	struct err *e)
+{
 	struct own own = {{NULL}};
 	struct mr_error me = {{0}};
 	int code = s->op->mailbox_list(s->self, account, find_own, &own, &me);
 	size_t i, k;
 
 	for (i = 0; i < n && code == MR_STORE_OK; i++) {
-		k = folder_name_special(str_from(name[i]));
+		k = special && special[i] ? special[i] :
+			folder_name_special(str_from(name[i]));
 		if (!own.name[k] || is_listed(name, n, own.name[k]))
 			continue;
 		adopt(s, account, own.name[k], name[i]);

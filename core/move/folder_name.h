@@ -29,5 +29,9 @@ enum mr_special folder_name_special(struct str name);
  * that one takes its name. */
 int folder_name_adopt(const struct store *s, const char *account,
 	const char *const *name, size_t n, struct err *e);
+/* The same, where the other server says what some of them are for. */
+int folder_name_adopt_as(const struct store *s, const char *account,
+	const char *const *name, const enum mr_special *special, size_t n,
+	struct err *e);
 
 #endif

@@ -2,10 +2,9 @@
  * cli_import.c - mailroom import: mail of another server or program goes into
  * an account, while this server runs.
  */
-#include "proc/cli.h"
+#include "proc/cli_import.h"
 
 #include "base/clock.h"
-#include "move/maildir.h"
 #include "move/mbox.h"
 
 static bool
@@ -43,8 +42,8 @@ read_options(struct cli *c, struct move *m, int argc, char **argv)
 	return true;
 }
 
-static int
-report(struct cli *c, const struct move *m)
+int
+cli_import_report(struct cli *c, const struct move *m)
 {
 	const struct progress *p = &m->progress;
 	double seconds = (double)(clock_mono() - p->begun_ms) / 1000;
@@ -90,7 +89,8 @@ import(struct cli *c, int argc, char **argv,
 	progress_begin(&m.progress, m.progress.is_quiet || c->json);
 	code = run(&m, &e);
 	progress_end(&m.progress);
-	return code < 0 ? cli_fail("import", &e) : report(c, &m);
+	return code < 0 ? cli_fail("import", &e) :
+		cli_import_report(c, &m);
 }
 
 static int
@@ -113,5 +113,9 @@ const struct cli_verb cli_import_verbs[] = {
 		"PATH ACCOUNT [--mailbox NAME] [--quoting mboxrd|mboxo|none]"
 		" [--again] [--quiet]",
 		"take in an mbox, or a folder of them"},
+	{"import", "imap", 3, 13, cli_import_imap,
+		"HOST USER ACCOUNT [--port N] [--starttls] [--ca FILE]"
+		" [--password-file FILE] [--again] [--quiet]",
+		"take in an account of another IMAP server"},
 	{.group = NULL},
 };

@@ -45,7 +45,8 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/cli_tls.c core/proc/sendmail.c core/proc/sendmail_text.c \
 	core/proc/sendmail_smtp.c core/proc/sendmail.h \
 	core/proc/cli_auth.c core/proc/cli_dmarc.c core/proc/cli_send.c \
-	core/proc/cli_tls_report.c core/proc/cli_import.c core/proc/cli_export.c \
+	core/proc/cli_tls_report.c core/proc/cli_import.c core/proc/cli_import.h \
+	core/proc/cli_import_imap.c core/proc/cli_export.c \
 	core/proc/cli_backup.c core/proc/cli_index.c core/proc/cli_fsck.c \
 	core/proc/report_box.c core/proc/report_box.h \
 	core/proc/explain.c core/proc/explain.h \

@@ -9,6 +9,7 @@
 
 #include "base/enc.h"
 #include "move/folder_name.h"
+#include "move/imap_reply.h"
 #include "move/mbox.h"
 #include "move/uid_list.h"
 
@@ -104,6 +105,29 @@ try_header(struct str in)
 	buf_free(&out);
 }
 
+static void
+try_reply(struct str in, struct arena *a)
+{
+	struct imap_fetched f;
+	struct imap_listed l;
+	struct buf body;
+	struct str words;
+	uint32_t n;
+
+	buf_init(&body, 1 << 20);
+	if (imap_reply_fetch(in, &f, &body)) {
+		words = str_from(f.keywords);
+		while (words.len)
+			assert(keyword_is_good(str_word(&words)));
+	}
+	buf_free(&body);
+	if (imap_reply_list(in, a, &l))
+		check_name(folder_name_in(a, str_from(l.name), l.separator));
+	imap_reply_code(in, "UIDNEXT ");
+	imap_reply_exists(in, &n);
+	imap_reply_prefix(in, a);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -116,6 +140,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_keywords(in);
 	try_subscriptions(in, &a);
 	try_header(in);
+	try_reply(in, &a);
 	arena_free(&a);
 	return 0;
 }
