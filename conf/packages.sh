@@ -5,7 +5,7 @@ BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config
 	libssl-dev libsqlite3-dev libjansson-dev libunbound-dev libcrypt-dev
 	libidn2-dev libunistring-dev libseccomp-dev libmilter-dev libpam0g-dev
 	libopendkim-dev libcurl4-openssl-dev libgsasl-dev zlib1g-dev libzstd-dev
-	libexpat1-dev dns-root-data"
+	libexpat1-dev libldns-dev dns-root-data"
 RUN_PACKAGES="openssl python3 ca-certificates"
 # clients and filters of the wire tests, clang for libFuzzer
 TEST_PACKAGES="libcmocka-dev knot knot-dnsutils msmtp gsasl

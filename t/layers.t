@@ -11,8 +11,9 @@ BELOW["plug"] = ["base", "net", "mail"]
 BELOW["queue"] = BELOW["plug"] + ["plug"]
 BELOW["report"] = BELOW["queue"] + ["queue"]
 BELOW["move"] = BELOW["queue"] + ["queue"]
+BELOW["zone"] = ["base", "net"]
 BELOW["serve"] = BELOW["report"] + ["report"]
-BELOW["proc"] = BELOW["serve"] + ["serve", "move"]
+BELOW["proc"] = BELOW["serve"] + ["serve", "move", "zone"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
 done = bad = 0
 

@@ -34,7 +34,7 @@ struct cli_verb {
 extern const struct cli_verb cli_account_verbs[], cli_queue_verbs[],
 	cli_config_verbs[], cli_server_verbs[], cli_milter_verbs[],
 	cli_plugin_verbs[], cli_plugin_new_verbs[], cli_explain_verbs[],
-	cli_probe_verbs[], cli_filter_verbs[], cli_dkim_verbs[],
+	cli_probe_verbs[], cli_filter_verbs[], cli_dkim_verbs[], cli_dns_verbs[],
 	cli_record_verbs[], cli_backtest_verbs[],
 	cli_plugin_run_verbs[], cli_trace_verbs[], cli_audit_verbs[],
 	cli_sendmail_verbs[], cli_tls_verbs[], cli_tls_report_verbs[],

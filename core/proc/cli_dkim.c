@@ -30,18 +30,6 @@ struct keyring {
 
 /* -------------------------------------------------------------- the keyring */
 
-/* Where the plugin looks: [plugin.dkim] keys, or the data folder. */
-static const char *
-keys_folder(struct cli *c, struct arena *a)
-{
-	const struct conf_node *n = conf_find(conf_root(c->config->doc),
-		"plugin.dkim.keys");
-
-	if (n && conf_type_of(n) == CONF_STRING)
-		return arena_cstr(a, conf_string(n));
-	return arena_printf(a, "%s/dkim", c->config->server.data);
-}
-
 static int
 read_keys(struct keyring *k)
 {
@@ -65,7 +53,7 @@ open_keyring(struct keyring *k, struct cli *c, const char *domain)
 	/* The server reads what we make. */
 	if (priv_drop(c->config->server.user, &e) < 0)
 		return cli_fail("cannot go on", &e);
-	k->folder = keys_folder(c, &k->a);
+	k->folder = dkim_folder(c->config, &k->a);
 	if (!domain)
 		return 0;
 	at = arena_cstr(&k->a, str_from(domain));

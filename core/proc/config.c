@@ -156,6 +156,8 @@ const struct config_section config_sections[] = {
 	{"smtp", smtp_settings_table, AT(config, smtp),
 		"Receiving and submission"},
 	{"dns", dns_table, AT(config, dns), "Name resolution"},
+	{"dns.plan", zone_settings_table, AT(config, zone),
+		"What our domains want of DNS (mailroom dns)"},
 	{"queue", queue_settings_table, AT(config, queue), "Outgoing mail"},
 	{"chain", chain_table, AT(config, chain), "Order of filters"},
 	{"reports", report_settings_table, AT(config, reports),
@@ -202,6 +204,43 @@ config_dns(const struct config *c)
 		.n_server = r->servers.n, .timeout_ms = r->timeout,
 		.no_cache = !r->cache, .dnssec = r->dnssec,
 		.anchors = r->trust_anchors};
+}
+
+/* Do sections lie in it? */
+static bool
+has_parts(const char *section)
+{
+	const struct config_section *s;
+	size_t len = strlen(section);
+
+	for (s = config_sections; s->name; s++)
+		if (!strncmp(s->name, section, len) && s->name[len] == '.')
+			return true;
+	return !len;
+}
+
+/* The same, inside of one. */
+static void
+check_parts(const struct config *c, const char *section,
+	struct conf_report *report)
+{
+	const struct conf_node *all = conf_find(conf_root(c->doc), section), *n;
+	const struct config_section *s;
+	struct str key, name;
+	size_t at = 0;
+
+	while (all && (n = conf_next(all, &at, &key))) {
+		for (s = config_sections; s->name; s++) {
+			name = str_from(s->name);
+			if (str_is(str_cut(&name, '.'), section) &&
+				str_eq(name, key))
+				break;
+		}
+		if (!s->name && conf_type_of(n) == CONF_TABLE)
+			conf_error(c->doc, n, true, report,
+				"unknown section [%s.%.*s]", section,
+				STR_ARGS(key));
+	}
 }
 
 /* Sections that no table describes, so that a typing error is found. */
@@ -357,9 +396,10 @@ config_parse(struct str text, const char *file, struct conf_report *report)
 			n = NULL;
 		}
 		conf_fill(c->doc, n, s->name, s->settings,
-			(char *)c + s->offset, !*s->name, &c->arena, report);
+			(char *)c + s->offset, has_parts(s->name), &c->arena, report);
 	}
 	check_sections(c, report);
+	check_parts(c, "dns", report);
 	read_listeners(c, report);
 	config_read_routes(c, report);
 	check_whole(c, report);

@@ -24,6 +24,7 @@
 #include "queue/queue.h"
 #include "report/outgoing.h"
 #include "serve/serve.h"
+#include "zone/settings.h"
 
 struct server_settings {	/* top level */
 	const char *hostname;
@@ -81,6 +82,7 @@ struct config {
 	struct limits_settings limits;
 	struct smtp_settings smtp;
 	struct resolver_settings dns;
+	struct zone_settings zone;
 	struct queue_settings queue;
 	struct chain_settings chain;
 	struct report_settings reports;

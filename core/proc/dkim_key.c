@@ -19,6 +19,7 @@
 #include "base/enc.h"
 #include "base/file.h"
 #include "base/str.h"
+#include "proc/config.h"
 
 #define RSA_BITS 2048		/* fits one answer without TCP */
 #define KEYS_MOST 100
@@ -35,6 +36,17 @@ dkim_state_name(enum dkim_state s)
 	static const char *const names[] = {"in use", "waiting", "past"};
 
 	return names[s];
+}
+
+const char *
+dkim_folder(const struct config *c, struct arena *a)
+{
+	const struct conf_node *n = conf_find(conf_root(c->doc),
+		"plugin.dkim.keys");
+
+	if (n && conf_type_of(n) == CONF_STRING)
+		return arena_cstr(a, conf_string(n));
+	return arena_printf(a, "%s/dkim", c->server.data);
 }
 
 /* ----------------------------------------------------------------- reading */

@@ -16,6 +16,8 @@
 #include "base/arena.h"
 #include "base/err.h"
 
+struct config;
+
 enum dkim_kind { DKIM_RSA, DKIM_ED25519, DKIM_KINDS };
 enum dkim_state { DKIM_IN_USE, DKIM_WAITING, DKIM_PAST };
 
@@ -31,6 +33,8 @@ struct dkim_key {
 const char *dkim_kind_name(enum dkim_kind k);
 const char *dkim_state_name(enum dkim_state s);
 
+/* Where the plugin looks: [plugin.dkim] keys, or the data folder. */
+const char *dkim_folder(const struct config *c, struct arena *a);
 /* Keys of a domain by selector, in the arena. 0 keys if the folder is not
  * there. -1: a file cannot be read. */
 int dkim_keys(const char *folder, const char *domain, struct arena *a,

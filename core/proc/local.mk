@@ -8,6 +8,8 @@ libcore_a_SOURCES += \
 	core/proc/ctl.c core/proc/ctl.h \
 	core/proc/daemon.c core/proc/daemon.h \
 	core/proc/daily.c core/proc/daily.h \
+	core/proc/dkim_key.c core/proc/dkim_key.h \
+	core/proc/dns_facts.c core/proc/dns_facts.h \
 	core/proc/indexer.c core/proc/indexer.h \
 	core/proc/generation.c core/proc/generation.h \
 	core/proc/isolate.c core/proc/isolate.h \
@@ -34,7 +36,6 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/cli_plugin_new.c core/proc/cli_plugin_rust.h \
 	core/proc/cli_plugin_rust.c core/proc/cli_explain.c core/proc/cli_probe.c \
 	core/proc/cli_filter.c core/proc/cli_dkim.c \
-	core/proc/dkim_key.c core/proc/dkim_key.h \
 	core/proc/cli_asan.c core/proc/cli_make.c core/proc/cli_make.h \
 	core/proc/cli_plugin_run.c core/proc/cli_backtest.c \
 	core/proc/cli_record.c core/proc/cli_dry.h \
@@ -48,6 +49,8 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/cli_tls_report.c core/proc/cli_import.c core/proc/cli_import.h \
 	core/proc/cli_import_imap.c core/proc/cli_export.c \
 	core/proc/cli_backup.c core/proc/cli_index.c core/proc/cli_fsck.c \
+	core/proc/cli_dns.c core/proc/dns_run.c core/proc/dns_run.h \
+	core/proc/dns_show.c core/proc/dns_show.h \
 	core/proc/report_box.c core/proc/report_box.h \
 	core/proc/explain.c core/proc/explain.h \
 	core/proc/meaning.c core/proc/meaning.h
