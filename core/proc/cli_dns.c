@@ -4,7 +4,13 @@
  */
 #include "proc/dns_run.h"
 
+#include <time.h>
+
+#include "base/clock.h"
 #include "proc/dns_show.h"
+
+#define LOOK_FIRST 1		/* seconds between looks of --wait, */
+#define LOOK_MOST 30		/* which grow from one to the other */
 
 /* Of all domains in question, in the arena. */
 static int
@@ -69,8 +75,126 @@ run_plan(struct cli *c, int argc, char **argv)
 	return code;
 }
 
+/* ------------------------------------------------------------------ verify */
+
+struct look {			/* at all domains, once */
+	struct arena a;
+	struct zone_plan *plan[DNS_DOMAINS_MOST];
+	struct zone_found *found[DNS_DOMAINS_MOST];
+	size_t wrong[DNS_DOMAINS_MOST];
+	size_t all_wrong;
+};
+
+/* The plan anew each time: what it merges with may have changed. */
+static int
+look_at_all(struct dns_run *r, struct look *l)
+{
+	struct err e = {0};
+	size_t i;
+
+	arena_reset(&l->a);
+	l->all_wrong = 0;
+	for (i = 0; i < r->n; i++) {
+		if (dns_make_plan(&r->house, r->domain[i], &l->a, &l->plan[i],
+			&e) < 0)
+			return cli_fail("plan", &e);
+		l->found[i] = zone_verify(r->house.asker, l->plan[i], &l->a,
+			&l->wrong[i]);
+		l->all_wrong += l->wrong[i];
+	}
+	return 0;
+}
+
+/* "Waiting: A of mail.example.org and 3 more are not right yet." */
+static void
+say_waiting(const struct dns_run *r, const struct look *l)
+{
+	size_t i, k = 0;
+
+	for (i = 0; i + 1 < r->n && !l->wrong[i]; i++)
+		;
+	while (l->found[i][k].finding == ZONE_RIGHT)
+		k++;
+	fprintf(stderr, "Waiting: %s of %s", zone_type_name(
+		l->found[i][k].record->type), l->found[i][k].record->name);
+	if (l->all_wrong > 1)
+		fprintf(stderr, " and %zu more are", l->all_wrong - 1);
+	fprintf(stderr, "%s not right yet. %s\n", l->all_wrong > 1 ? "" :
+		" is", l->found[i][k].say);
+}
+
+static int
+wait_for_all(struct dns_run *r, struct look *l)
+{
+	int64_t end = clock_mono() + r->wait_ms;
+	size_t before = 0;
+	time_t pause = LOOK_FIRST;
+	int code = 0;
+
+	while (!code && l->all_wrong && clock_mono() + pause * 1000 <= end) {
+		if (l->all_wrong != before)
+			say_waiting(r, l);
+		before = l->all_wrong;
+		nanosleep(&(struct timespec){pause, 0}, NULL);
+		pause = pause * 3 / 2 + 1;
+		pause = pause > LOOK_MOST ? LOOK_MOST : pause;
+		zone_asker_forgive(r->house.asker);
+		code = look_at_all(r, l);
+	}
+	return code;
+}
+
+static int
+print_look(const struct dns_run *r, const struct look *l)
+{
+	json_t *list, *records;
+	size_t i, k;
+
+	for (i = 0; i < r->n && !r->cli->json; i++) {
+		if (i)
+			puts("");
+		dns_show_found(l->plan[i], l->found[i], l->wrong[i]);
+	}
+	if (!r->cli->json)
+		return l->all_wrong ? 1 : 0;
+	list = json_array();
+	for (i = 0; i < r->n; i++) {
+		records = json_array();
+		for (k = 0; k < l->plan[i]->n; k++)
+			json_array_append_new(records,
+				dns_json_found(&l->found[i][k]));
+		json_array_append_new(list, json_pack("{s:s, s:I, s:o}",
+			"domain", r->domain[i], "wrong",
+			(json_int_t)l->wrong[i], "records", records));
+	}
+	cli_print_json(list);
+	return l->all_wrong ? 1 : 0;
+}
+
+static int
+run_verify(struct cli *c, int argc, char **argv)
+{
+	struct look l;
+	struct dns_run r;
+	int code = dns_run_open(&r, c, DNS_OPT_ADDRESS | DNS_OPT_WAIT, argc,
+		argv);
+
+	arena_init(&l.a);
+	if (!code)
+		code = look_at_all(&r, &l);
+	if (!code && r.given & DNS_OPT_WAIT)
+		code = wait_for_all(&r, &l);
+	if (!code)
+		code = print_look(&r, &l);
+	arena_free(&l.a);
+	dns_run_close(&r);
+	return code;
+}
+
 const struct cli_verb cli_dns_verbs[] = {
 	{"dns", "plan", 0, 40, run_plan, "[DOMAIN] [--address A]... [--zone | "
 		"--rows | --policy]", "the records that your domains want"},
+	{"dns", "verify", 0, 40, run_verify, "[DOMAIN] [--wait [TIME]] "
+		"[--address A]...", "is that what their name servers have?"},
 	{.group = NULL},
 };

@@ -108,3 +108,52 @@ dns_json_plan(const struct zone_plan *p, struct zone_plan *const *before,
 		"domain", p->domain, "hostname", p->hostname, "ttl",
 		(json_int_t)p->ttl, "records", records, "notes", notes));
 }
+
+/* -------------------------------------------------------------- findings */
+
+static void
+show_one(const struct zone_found *f)
+{
+	const struct zone_record *r = f->record;
+
+	printf("%-9s %-5s %s%s%s\n", zone_finding_name(f->finding),
+		zone_type_name(r->type), r->name, f->finding == ZONE_RIGHT &&
+		*f->say ? "    " : "", f->finding == ZONE_RIGHT ? f->say : "");
+	if (f->finding == ZONE_RIGHT)
+		return;
+	printf("          wanted: %s\n          %s\n", r->value, f->say);
+}
+
+void
+dns_show_found(const struct zone_plan *p, const struct zone_found *f,
+	size_t wrong)
+{
+	size_t i;
+
+	printf("DNS of %s, as its name servers have it:\n\n", p->domain);
+	for (i = 0; i < p->n; i++)
+		show_one(&f[i]);
+	if (wrong)
+		printf("\n%zu of %zu records of %s are not right yet.\n", wrong,
+			p->n, p->domain);
+	else
+		printf("\nAll %zu records of %s are right.\n", p->n,
+			p->domain);
+	for (i = 0; i < p->n_note; i++)
+		puts(p->note[i]);
+}
+
+json_t *
+dns_json_found(const struct zone_found *f)
+{
+	json_t *j = dns_json_record(f->record), *live = json_array();
+	size_t i;
+
+	for (i = 0; i < f->n_live; i++)
+		json_array_append_new(live, json_string(f->live[i]));
+	json_object_set_new(j, "finding", json_string(zone_finding_name(
+		f->finding)));
+	json_object_set_new(j, "live", live);
+	json_object_set_new(j, "say", json_string(f->say));
+	return j;
+}

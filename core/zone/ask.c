@@ -95,8 +95,9 @@ add_told_servers(struct zone_asker *k, struct zone_home *h)
 	}
 }
 
-/* Upwards from the name until servers are named; what a CNAME leads to has
- * nothing to do with our zone. */
+/* Upwards from the name until servers are named, but not to those of a top
+ * level: a name that they would answer for is registered by nobody. What a
+ * CNAME leads to has nothing to do with our zone. */
 static void
 find_zone(struct zone_asker *k, const char *name, struct zone_home *h)
 {
@@ -105,7 +106,7 @@ find_zone(struct zone_asker *k, const char *name, struct zone_home *h)
 	struct dns_answer got = {.n = 0};
 	size_t i;
 
-	for (; at.len; str_cut(&at, '.')) {
+	for (; str_has_byte(at, '.'); str_cut(&at, '.')) {
 		dns_query(s->dns, at, DNS_NS, clock_mono() + s->timeout_ms,
 			&k->a, &got);
 		if (got.n && str_ieq(got.canonical, at))

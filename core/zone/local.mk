@@ -3,7 +3,8 @@ libcore_a_SOURCES += core/zone/record.c core/zone/record.h \
 	core/zone/spf.c core/zone/spf.h \
 	core/zone/settings.c core/zone/settings.h \
 	core/zone/plan.c core/zone/plan.h \
-	core/zone/ask.c core/zone/ask.h
+	core/zone/ask.c core/zone/ask.h \
+	core/zone/verify.c core/zone/verify.h
 
 check_PROGRAMS += t/unit/zone/spf
 t_unit_zone_spf_SOURCES = t/unit/zone/spf.c

@@ -42,10 +42,43 @@ zone_note(struct zone_plan *p, const char *note)
 		p->note[p->n_note++] = note;
 }
 
+/* The next "tag = value" of a list; empty at its end. */
+static struct str
+next_tag(struct str *rest, struct str *value)
+{
+	struct str tag = {0};
+
+	*value = tag;
+	while (rest->len && !tag.len) {
+		*value = str_cut(rest, ';');
+		tag = str_trim(str_cut(value, '='));
+		*value = str_trim(*value);
+	}
+	return tag;
+}
+
+/* Blanks around ';' and '=', and a ';' at the end, mean nothing (RFC 6376
+ * 3.2); a text without them is one value. */
+static bool
+is_same_text(struct str one, struct str other)
+{
+	struct str tag[2], value[2];
+
+	do {
+		tag[0] = next_tag(&one, &value[0]);
+		tag[1] = next_tag(&other, &value[1]);
+		if (!str_eq(tag[0], tag[1]) || !str_eq(value[0], value[1]))
+			return false;
+	} while (tag[0].len);
+	return true;
+}
+
 bool
 zone_same_value(enum zone_type type, const char *one, const char *other)
 {
-	return type == ZONE_TXT || type == ZONE_CAA ? !strcmp(one, other) :
+	if (type == ZONE_TXT)
+		return is_same_text(str_from(one), str_from(other));
+	return type == ZONE_CAA ? !strcmp(one, other) :
 		!strcasecmp(one, other);
 }
 
