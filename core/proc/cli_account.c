@@ -157,48 +157,74 @@ say_done(struct cli *c, const char *key, const char *value, const char *done)
 	return 0;
 }
 
-/* One option of `account set` into *quota or *disabled. */
+struct account_change {		/* -1: stays as it is */
+	int64_t quota, messages;
+	int disabled;
+};
+
+/* One option of `account set`. */
 static bool
-take_option(const char *option, const char *value, int64_t *quota,
-	int *disabled)
+take_option(const char *option, const char *value, struct account_change *to)
 {
-	uint64_t bytes;
+	bool is_count = !strcmp(option, "--messages");
+	int64_t *limit = is_count ? &to->messages : &to->quota;
+	uint64_t number;
 
 	if (!strcmp(option, "--disable") || !strcmp(option, "--enable")) {
-		*disabled = !strcmp(option, "--disable");
+		to->disabled = !strcmp(option, "--disable");
 		return true;
 	}
-	if (strcmp(option, "--quota") || !value)
+	if ((!is_count && strcmp(option, "--quota")) || !value)
 		return false;
-	*quota = 0;
+	*limit = 0;
 	if (!strcmp(value, "none") ||
-		conf_parse_size(str_from(value), quota))
+		(!is_count && conf_parse_size(str_from(value), limit)))
 		return true;
-	if (!str_u64(str_from(value), INT64_MAX, &bytes))
+	if (!str_u64(str_from(value), INT64_MAX, &number))
 		return false;
-	*quota = (int64_t)bytes;
+	*limit = (int64_t)number;
 	return true;
+}
+
+static int
+change_account(struct cli *c, const char *name, const struct account_change *to,
+	struct mr_error *me)
+{
+	const struct mr_store *op = c->store.op;
+	int code = MR_STORE_OK;
+
+	if (to->messages >= 0 && (!MR_HAS(op, quota_set) || !op->quota_set)) {
+		snprintf(me->text, sizeof me->text,
+			"the store plugin counts no messages");
+		return MR_STORE_INVALID;
+	}
+	if (to->quota >= 0 || to->disabled >= 0)
+		code = op->account_set(c->store.self, name, NULL, to->quota,
+			to->disabled, me);
+	if (code == MR_STORE_OK && to->messages >= 0)
+		code = op->quota_set(c->store.self, name, to->messages, me);
+	return code;
 }
 
 static int
 account_set(struct cli *c, int argc, char **argv)
 {
 	struct mr_error me = {{0}};
-	int64_t quota = -1;
-	int disabled = -1, i, code;
+	struct account_change to = {-1, -1, -1};
+	int i, code;
 
 	for (i = 1; i < argc; i++) {
 		if (!take_option(argv[i], i + 1 < argc ? argv[i + 1] : NULL,
-			&quota, &disabled))
+			&to))
 			return cli_usage(c, "options are --quota SIZE (\"5 GB\" "
-				"or none), --disable, --enable");
-		i += !strcmp(argv[i], "--quota");
+				"or none), --messages N (or none), --disable, "
+				"--enable");
+		i += !strcmp(argv[i], "--quota") ||
+			!strcmp(argv[i], "--messages");
 	}
 	if ((code = cli_need_store(c)))
 		return code;
-	code = c->store.op->account_set(c->store.self,
-		cli_address(c, argv[0]), NULL, quota,
-		disabled, &me);
+	code = change_account(c, cli_address(c, argv[0]), &to, &me);
 	if (code)
 		return cli_fail_store("account set", code, &me);
 	if (c->json)
@@ -333,21 +359,25 @@ show_account(void *arg, const struct mr_account *a)
 	json_t *list = arg;
 
 	if (!list) {
-		char used[32], quota[32] = "no limit";
+		char used[32], quota[32] = "no limit", bound[40] = "";
 
 		cli_size(a->bytes, used);
 		if (a->quota)
 			cli_size(a->quota, quota);
-		printf("%-40s %8u messages %10s of %s%s\n", a->name,
-			a->messages, used, quota,
+		if (a->message_quota)
+			snprintf(bound, sizeof bound, ", %llu messages",
+				(unsigned long long)a->message_quota);
+		printf("%-40s %8u messages %10s of %s%s%s\n", a->name,
+			a->messages, used, quota, bound,
 			a->disabled ? "  (disabled)" : "");
 		return 0;
 	}
 	json_array_append_new(list, json_pack(
-		"{s:s, s:I, s:I, s:I, s:b}", "account", a->name,
+		"{s:s, s:I, s:I, s:I, s:I, s:b}", "account", a->name,
 		"messages", (json_int_t)a->messages,
 		"bytes", (json_int_t)a->bytes,
-		"quota", (json_int_t)a->quota, "disabled", a->disabled));
+		"quota", (json_int_t)a->quota, "message_quota",
+		(json_int_t)a->message_quota, "disabled", a->disabled));
 	return 0;
 }
 
@@ -446,8 +476,9 @@ const struct cli_verb cli_account_verbs[] = {
 	{"account", "add", 1, 2, account_add,
 		"ADDRESS [--password-stdin|--generate]", "make an account"},
 	{"account", "list", 0, 0, account_list, "", "accounts and their size"},
-	{"account", "set", 2, 4, account_set,
-		"ADDRESS [--quota SIZE|none] [--disable|--enable]",
+	{"account", "set", 2, 6, account_set,
+		"ADDRESS [--quota SIZE|none] [--messages N|none] "
+		"[--disable|--enable]",
 		"bound an account's mail, or keep it from use"},
 	{"account", "passwd", 1, 2, account_passwd,
 		"ADDRESS [--password-stdin|--generate]", "set a password"},

@@ -145,6 +145,13 @@ struct imap_answer imap_myrights(struct imap *k, struct imap_in *in, bool);
 /* imap_metadata.c */
 struct imap_answer imap_getmetadata(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_setmetadata(struct imap *k, struct imap_in *in, bool);
+/* imap_quota.c */
+bool imap_has_quota(const struct imap *k);
+/* Bytes in the units of the resource STORAGE. */
+uint64_t imap_quota_units(uint64_t bytes);
+struct imap_answer imap_getquota(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_getquotaroot(struct imap *k, struct imap_in *in, bool);
+struct imap_answer imap_setquota(struct imap *k, struct imap_in *in, bool);
 /* imap_select.c */
 struct imap_answer imap_select(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_examine(struct imap *k, struct imap_in *in, bool);

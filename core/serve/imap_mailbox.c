@@ -18,7 +18,7 @@ enum status_item {
 	STATUS_MESSAGES = 1, STATUS_RECENT = 2, STATUS_UIDNEXT = 4,
 	STATUS_UIDVALIDITY = 8, STATUS_UNSEEN = 16, STATUS_DELETED = 32,
 	STATUS_SIZE = 64, STATUS_HIGHESTMODSEQ = 128, STATUS_APPENDLIMIT = 256,
-	STATUS_MAILBOXID = 512,
+	STATUS_MAILBOXID = 512, STATUS_DELETED_STORAGE = 1024,
 };
 
 static const struct {
@@ -31,6 +31,7 @@ static const struct {
 	{"SIZE", STATUS_SIZE}, {"HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ},
 	{"APPENDLIMIT", STATUS_APPENDLIMIT},
 	{"MAILBOXID", STATUS_MAILBOXID},
+	{"DELETED-STORAGE", STATUS_DELETED_STORAGE},
 };
 
 static unsigned
@@ -78,6 +79,27 @@ count_deleted(void *arg, const struct mr_row *row)
 	return 0;
 }
 
+static int
+add_deleted(void *arg, const struct mr_row *row)
+{
+	*(uint64_t *)arg += row->flags & MR_FLAG_DELETED ? row->length : 0;
+	return 0;
+}
+
+/* What EXPUNGE would give back, in the units of RFC 9208 section 5.1. */
+static int
+count_storage(struct imap *k, const struct mr_mailbox *m, uint64_t *out,
+	struct mr_error *me)
+{
+	const struct store *s = &k->house->store;
+	uint64_t bytes = 0;
+	int code = s->op->scan(s->self, m->id, NULL, 0, 0, MR_ROW_MESSAGE,
+		add_deleted, &bytes, me);
+
+	*out = imap_quota_units(bytes);
+	return code;
+}
+
 /* What the store does not count by itself. */
 static int
 count_rows(struct imap *k, const struct mr_mailbox *m, unsigned item,
@@ -122,6 +144,8 @@ status_value(struct imap *k, const struct mr_mailbox *m, unsigned item,
 	case STATUS_APPENDLIMIT:
 		*out = (uint64_t)k->house->limits->message_size;
 		break;
+	case STATUS_DELETED_STORAGE:
+		return count_storage(k, m, out, me);
 	default:
 		return count_rows(k, m, item, out, me);
 	}

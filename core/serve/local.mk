@@ -14,6 +14,7 @@ libcore_a_SOURCES += \
 	core/serve/imap_noted.c \
 	core/serve/imap_notify.c core/serve/imap_notify.h \
 	core/serve/imap_place.c core/serve/imap_place.h \
+	core/serve/imap_quota.c \
 	core/serve/imap_parse.c core/serve/imap_parse.h \
 	core/serve/imap_read.c \
 	core/serve/imap_select.c \

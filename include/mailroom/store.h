@@ -334,6 +334,14 @@ struct mr_account {
 	uint64_t quota;		/* 0: none */
 	uint32_t messages;
 	int disabled;
+	uint64_t message_quota;	/* 0: none */
+};
+
+/* What an account may hold and holds. A limit of 0 is none. */
+struct mr_quota {
+	uint32_t size;
+	uint64_t bytes, byte_limit;
+	uint64_t messages, message_limit;
 };
 
 struct mr_alias {
@@ -800,6 +808,11 @@ struct mr_store {
 	/* Sets what a mailbox is for: enum mr_special. */
 	int (*mailbox_use)(void *self, int64_t mailbox, uint32_t special,
 		struct mr_error *err);
+	/* quota_set bounds messages, 0: not; account_set bounds bytes. */
+	int (*quota_get)(void *self, const char *account, struct mr_quota *out,
+		struct mr_error *err);
+	int (*quota_set)(void *self, const char *account,
+		int64_t message_limit, struct mr_error *err);
 };
 
 #ifdef __cplusplus

@@ -125,7 +125,7 @@ query_place(struct sq_db *db, sqlite3_stmt *st, struct sq_place *out,
 		*out = (struct sq_place){
 			.mailbox = sqlite3_column_int64(st, 0),
 			.account = sqlite3_column_int64(st, 1),
-			.quota = sqlite3_column_int64(st, 2)};
+			.is_bounded = sqlite3_column_int(st, 2)};
 	else if (code != SQLITE_DONE)
 		sq_fail_db(err, db, "finding a mailbox");
 	sqlite3_reset(st);
@@ -137,8 +137,8 @@ static int
 find_by_id(struct sq_tx *tx, int64_t id, struct sq_place *out,
 	struct mr_error *err)
 {
-	sqlite3_stmt *st = sq_sql(tx->db, "SELECT m.id, a.id, a.quota"
-		" FROM mailbox m JOIN account a ON a.id = m.account"
+	sqlite3_stmt *st = sq_sql(tx->db, "SELECT m.id, a.id,"
+		SQ_IS_BOUNDED "FROM mailbox m JOIN account a ON a.id = m.account"
 		" WHERE m.id = ?");
 	int code;
 
@@ -152,6 +152,7 @@ static int
 make_mailbox(struct sq_tx *tx, const char *account, const char *name,
 	struct sq_place *out, struct mr_error *err)
 {
+	int64_t bounded = 0;
 	int code = sq_account_id(tx->db, account, &out->account, err);
 
 	if (code == MR_STORE_OK)
@@ -160,9 +161,9 @@ make_mailbox(struct sq_tx *tx, const char *account, const char *name,
 		code = sq_mailbox_make(tx, out->account, name, 0,
 			&out->mailbox, err);
 	if (code == MR_STORE_OK)
-		code = sq_number(tx->db, err, &out->quota,
-			"SELECT quota FROM account WHERE id = ?", "i",
-			out->account);
+		code = sq_number(tx->db, err, &bounded, "SELECT" SQ_IS_BOUNDED
+			"FROM account a WHERE id = ?", "i", out->account);
+	out->is_bounded = bounded != 0;
 	return code;
 }
 
@@ -177,8 +178,8 @@ find_by_name(struct sq_tx *tx, const struct mr_placement *p,
 
 	if (sq_known_find(sq_tx_known(tx), p->account, name, out))
 		return MR_STORE_OK;
-	st = sq_sql(tx->db, "SELECT m.id, a.id, a.quota FROM account a"
-		" JOIN mailbox m ON m.account = a.id"
+	st = sq_sql(tx->db, "SELECT m.id, a.id," SQ_IS_BOUNDED
+		"FROM account a JOIN mailbox m ON m.account = a.id"
 		" WHERE a.name = ? AND m.name = ?");
 	sq_bind(st, "ss", p->account, name);
 	code = query_place(tx->db, st, out, err);
@@ -216,24 +217,20 @@ static int
 check_quota(struct sq_tx *tx, const struct mr_commit *c,
 	const struct sq_place *place, struct mr_error *err)
 {
-	uint64_t bytes;
+	uint64_t messages;
 	size_t i, k;
-	int code;
+	int code = MR_STORE_OK;
 
-	for (i = 0; i < c->n_place; i++) {
-		if (place[i].quota <= 0)
+	for (i = 0; i < c->n_place && code == MR_STORE_OK; i++) {
+		if (!place[i].is_bounded)
 			continue;
-		code = sq_account_bytes(tx->db, place[i].account, &bytes, err);
-		if (code != MR_STORE_OK)
-			return code;
+		messages = 0;
 		for (k = 0; k < c->n_place; k++)
-			if (place[k].account == place[i].account)
-				bytes += c->length;
-		if (bytes > (uint64_t)place[i].quota)
-			return sq_fail(err, MR_STORE_OVER_QUOTA,
-				"the account is over its quota");
+			messages += place[k].account == place[i].account;
+		code = sq_quota_check(tx->db, place[i].account,
+			messages * c->length, messages, err);
 	}
-	return MR_STORE_OK;
+	return code;
 }
 
 /* ------------------------------------------------------------- the rows */

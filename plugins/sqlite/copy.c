@@ -17,7 +17,8 @@ struct copy {
 };
 
 struct target {
-	int64_t account, uidnext, modseq, uidvalidity, quota;
+	int64_t account, uidnext, modseq, uidvalidity;
+	bool is_bounded;
 };
 
 static int
@@ -25,8 +26,8 @@ find_target(struct sq_db *db, int64_t mailbox, struct target *t,
 	struct mr_error *err)
 {
 	sqlite3_stmt *st = sq_sql(db, "SELECT m.account, m.uidnext, m.modseq"
-		" + 1, m.uidvalidity, a.quota FROM mailbox m JOIN account a"
-		" ON a.id = m.account WHERE m.id = ?");
+		" + 1, m.uidvalidity," SQ_IS_BOUNDED "FROM mailbox m"
+		" JOIN account a ON a.id = m.account WHERE m.id = ?");
 	int step;
 
 	sq_bind(st, "i", mailbox);
@@ -36,7 +37,7 @@ find_target(struct sq_db *db, int64_t mailbox, struct target *t,
 			sqlite3_column_int64(st, 1),
 			sqlite3_column_int64(st, 2),
 			sqlite3_column_int64(st, 3),
-			sqlite3_column_int64(st, 4)};
+			sqlite3_column_int(st, 4)};
 	if (step != SQLITE_ROW && step != SQLITE_DONE)
 		step = sq_fail_db(err, db, "reading a mailbox");
 	else
@@ -50,19 +51,13 @@ static int
 check_quota(struct sq_db *db, const struct target *t, const struct rows *r,
 	struct mr_error *err)
 {
-	uint64_t used = 0;
+	uint64_t bytes = 0;
 	size_t i;
-	int code;
 
-	if (t->quota <= 0)
-		return MR_STORE_OK;
-	code = sq_account_bytes(db, t->account, &used, err);
-	for (i = 0; i < r->n; i++)
-		used += (uint64_t)r->item[i].length;
-	if (code == MR_STORE_OK && used > (uint64_t)t->quota)
-		code = sq_fail(err, MR_STORE_OVER_QUOTA,
-			"the account is over its quota");
-	return code;
+	for (i = 0; i < r->n && t->is_bounded; i++)
+		bytes += (uint64_t)r->item[i].length;
+	return t->is_bounded ? sq_quota_check(db, t->account, bytes, r->n,
+		err) : MR_STORE_OK;
 }
 
 /* A move within an account needs no room. */

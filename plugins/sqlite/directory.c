@@ -377,6 +377,7 @@ account_row(sqlite3_stmt *st, void *to)
 		.disabled = sqlite3_column_int(st, 3),
 		.bytes = (uint64_t)sqlite3_column_int64(st, 4),
 		.messages = (uint32_t)sqlite3_column_int64(st, 5),
+		.message_quota = (uint64_t)sqlite3_column_int64(st, 6),
 	};
 }
 
@@ -396,8 +397,8 @@ sq_account_list(void *self, int (*each)(void *arg, const struct mr_account *a),
 	struct mr_account a;
 
 	return walk(self, "SELECT a.id, a.name, a.quota, a.disabled,"
-		" coalesce(sum(m.bytes), 0), coalesce(sum(m.messages), 0)"
-		" FROM account a LEFT JOIN mailbox m ON m.account = a.id"
+		" coalesce(sum(m.bytes), 0), coalesce(sum(m.messages), 0),"
+		" a.message_quota FROM account a LEFT JOIN mailbox m ON m.account = a.id"
 		" GROUP BY a.id ORDER BY a.name", account_row, account_each,
 		&a, &w, err);
 }

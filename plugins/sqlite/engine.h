@@ -96,7 +96,7 @@ void sq_known_forget(struct sq_known *k);
 struct sq_known *sq_tx_known(struct sq_tx *tx);
 struct sq_place {
 	int64_t account, mailbox;
-	int64_t quota;
+	bool is_bounded;	/* has a quota */
 };
 bool sq_known_find(const struct sq_known *k, const char *account,
 	const char *name, struct sq_place *out);

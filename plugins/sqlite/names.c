@@ -50,18 +50,6 @@ sq_mailbox_check(struct sq_db *db, int64_t mailbox, struct mr_error *err)
 		sq_fail(err, code, "there is no such mailbox") : code;
 }
 
-int
-sq_account_bytes(struct sq_db *db, int64_t account, uint64_t *bytes,
-	struct mr_error *err)
-{
-	int64_t n = 0;
-	int code = sq_number(db, err, &n, "SELECT coalesce(sum(bytes), 0)"
-		" FROM mailbox WHERE account = ?", "i", account);
-
-	*bytes = (uint64_t)n;
-	return code;
-}
-
 /* Length of one UTF-8 character (RFC 3629), 0 for what is none. */
 static size_t
 utf8_length(const unsigned char *s)

@@ -93,31 +93,32 @@ give(struct search *s, const char *account, const char *forward)
 }
 
 struct account {
-	int64_t id, quota;
-	bool disabled;
+	int64_t id;
+	bool disabled, is_bounded;
 };
 
 static enum mr_route_answer
 judge_account(struct search *s, const struct account *a)
 {
-	uint64_t used;
+	struct mr_quota q;
 
 	if (a->disabled)
 		return MR_ROUTE_DISABLED;
-	if (a->quota <= 0 || s->any_size)
+	if (!a->is_bounded || s->any_size)
 		return MR_ROUTE_FOUND;
-	if (sq_account_bytes(s->db, a->id, &used, NULL) != MR_STORE_OK)
+	if (sq_quota_of(s->db, a->id, &q, NULL) != MR_STORE_OK)
 		return MR_ROUTE_TEMPFAIL;
-	return used + s->size > (uint64_t)a->quota || used >=
-		(uint64_t)a->quota ? MR_ROUTE_OVER_QUOTA : MR_ROUTE_FOUND;
+	/* Who says no size may send one byte. */
+	return sq_quota_allows(&q, s->size ? s->size : 1, 1) ?
+		MR_ROUTE_FOUND : MR_ROUTE_OVER_QUOTA;
 }
 
 /* 1: there is such an account (and it was given, or refused); 0; -1. */
 static int
 try_account(struct search *s, const char *name)
 {
-	sqlite3_stmt *st = sq_sql(s->db, "SELECT id, quota, disabled"
-		" FROM account WHERE name = ?");
+	sqlite3_stmt *st = sq_sql(s->db, "SELECT id, disabled," SQ_IS_BOUNDED
+		"FROM account a WHERE name = ?");
 	enum mr_route_answer answer;
 	struct account a;
 	int step;
@@ -126,7 +127,7 @@ try_account(struct search *s, const char *name)
 	step = st ? sqlite3_step(st) : SQLITE_ERROR;
 	if (step == SQLITE_ROW)
 		a = (struct account){sqlite3_column_int64(st, 0),
-			sqlite3_column_int64(st, 1),
+			sqlite3_column_int(st, 1),
 			sqlite3_column_int(st, 2)};
 	sqlite3_reset(st);
 	if (step != SQLITE_ROW)
@@ -315,9 +316,9 @@ static bool
 resolve_plain(struct search *s, const char *name)
 {
 	uint64_t count = sq_plain_count(s->sq->plain);
-	sqlite3_stmt *st = sq_sql(s->db, "SELECT 1 FROM account"
-		" WHERE name = ? AND quota <= 0 AND NOT disabled AND EXISTS"
-		" (SELECT 1 FROM domain WHERE domain.name = ?)");
+	sqlite3_stmt *st = sq_sql(s->db, "SELECT 1 FROM account a"
+		" WHERE name = ? AND NOT" SQ_IS_BOUNDED "AND NOT disabled"
+		" AND EXISTS (SELECT 1 FROM domain WHERE domain.name = ?)");
 	bool found;
 
 	sq_bind(st, "ss", name, strrchr(name, '@') + 1);

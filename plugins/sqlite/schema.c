@@ -119,6 +119,7 @@ static const char *const step[] = {
 	/* When it says it was sent; 0: not known here. */
 	"ALTER TABLE entry ADD COLUMN sent_ms INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE entry ADD COLUMN sent_zone INTEGER NOT NULL DEFAULT 0;",
+	"ALTER TABLE account ADD COLUMN message_quota INTEGER NOT NULL DEFAULT 0;",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

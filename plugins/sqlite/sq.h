@@ -132,8 +132,19 @@ int sq_mailbox_remove(struct sq_tx *tx, int64_t mailbox,
 /* Everything in one mailbox goes to another. */
 int sq_move_all(struct sq_tx *tx, int64_t from, int64_t to,
 	struct mr_error *err);
-/* Bytes in all mailboxes of an account. */
-int sq_account_bytes(struct sq_db *db, int64_t account, uint64_t *bytes,
+/* quota.c: what an account may hold. SQ_IS_BOUNDED: whether it is bounded at
+ * all, of a row `a` of account. sq_quota_check is OVER_QUOTA unless there is
+ * room for so much more. */
+#define SQ_IS_BOUNDED " (a.quota > 0 OR a.message_quota > 0) "
+int sq_quota_of(struct sq_db *db, int64_t account, struct mr_quota *out,
+	struct mr_error *err);
+bool sq_quota_allows(const struct mr_quota *q, uint64_t bytes,
+	uint64_t messages);
+int sq_quota_check(struct sq_db *db, int64_t account, uint64_t bytes,
+	uint64_t messages, struct mr_error *err);
+int sq_quota_get(void *self, const char *account, struct mr_quota *out,
+	struct mr_error *err);
+int sq_quota_set(void *self, const char *account, int64_t message_limit,
 	struct mr_error *err);
 /* MISSING with err filled unless there is such a mailbox. */
 int sq_mailbox_check(struct sq_db *db, int64_t mailbox, struct mr_error *err);

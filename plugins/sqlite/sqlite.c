@@ -284,6 +284,8 @@ static const struct mr_store store = {
 	.index_close = sq_index_close,
 	.account_number = sq_account_number,
 	.mailbox_use = sq_mailbox_use,
+	.quota_get = sq_quota_get,
+	.quota_set = sq_quota_set,
 };
 
 MR_PLUGIN = {

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What IMAP tells of messages and mailboxes beyond flags and dates: SAVEDATE
 (RFC 8514), OBJECTID (RFC 8474), PREVIEW (RFC
-8970)."""
+8970), QUOTA (RFC 9208)."""
 import re
 import sqlite3
 import sys
@@ -32,10 +32,10 @@ class Box(Line):
                                               message))
 
 
-def login(s, select=None):
+def login(s, select=None, account=b"bob@example.test"):
     c = Box(s.ports["imap"])
     c.line()
-    c.ok(b'LOGIN bob@example.test "%s"' % PASSWORD.encode())
+    c.ok(b'LOGIN %s "%s"' % (account, PASSWORD.encode()))
     if select:
         c.ok(b"SELECT " + select)
     return c
@@ -264,6 +264,109 @@ def test_preview_old(s):
         c.ok(b"SELECT a")
         tap.eq(c.ok(b"FETCH 1 PREVIEW (LAZY)"), [b"* 1 FETCH (PREVIEW NIL)"])
         tap.eq(c.ok(b"FETCH 1 PREVIEW"), [b'* 1 FETCH (PREVIEW "x")'])
+
+
+# --------------------------------------------------------------- QUOTA
+
+def set_quota(s, *options):
+    s.cli("account", "set", "bob@example.test", *options)
+
+
+def deliver(s):
+    with Line(s.ports["smtp"]) as c:
+        c.reply()
+        for line in (b"EHLO x", b"MAIL FROM:<a@elsewhere.test>"):
+            c.ask(line)
+        return c.ask(b"RCPT TO:<bob@example.test>")
+
+
+def test_quota(s):
+    """GETQUOTA, GETQUOTAROOT; a resource without a limit is not told"""
+    with fresh(s, b"a") as c:
+        for word in (b"QUOTA", b"QUOTA=RES-STORAGE", b"QUOTA=RES-MESSAGE"):
+            tap.contains(c.ok(b"CAPABILITY")[0].split(), word)
+        c.append(b"a", LONG)
+        tap.eq(c.ok(b'GETQUOTA ""'), [b'* QUOTA "" ()'])
+        row = [a for a in s.cli_json("account", "list")
+               if a["account"] == "bob@example.test"][0]
+        set_quota(s, "--quota", "64 KiB")
+        used = -(-row["bytes"] // 1024)
+        tap.eq(c.ok(b'GETQUOTA ""'),
+               [b'* QUOTA "" (STORAGE %d 64)' % used])
+        set_quota(s, "--messages", "1000")
+        want = b'* QUOTA "" (STORAGE %d 64 MESSAGE %d 1000)' % (
+            used, row["messages"])
+        for name in (b"INBOX", b"a", b"not-there"):
+            tap.eq(c.ok(b"GETQUOTAROOT " + name),
+                   [b'* QUOTAROOT %s ""' % name, want])
+        set_quota(s, "--quota", "none")
+        tap.eq(c.ok(b'GETQUOTA ""'),
+               [b'* QUOTA "" (MESSAGE %d 1000)' % row["messages"]])
+        set_quota(s, "--messages", "none")
+        tap.eq(c.ok(b'GETQUOTA ""'), [b'* QUOTA "" ()'])
+        tap.contains(c.refused(b"GETQUOTA other", b"NO"), b"NONEXISTENT")
+        for command in (b'SETQUOTA "" (STORAGE 512)', b'SETQUOTA "" ()'):
+            tap.contains(c.refused(command, b"NO"), b"NOPERM")
+        for command in (b"GETQUOTA", b"GETQUOTAROOT", b"SETQUOTA",
+                        b'SETQUOTA ""'):
+            c.refused(command, b"BAD")
+
+
+def test_quota_shared(s):
+    """the root of a mailbox that another shares is that account's"""
+    theirs = b'"Other Users/bob@example.test/a"'
+    with fresh(s, b"a") as c, login(s, account=b"alice@example.test") as d:
+        c.append(b"a")
+        set_quota(s, "--messages", "500")
+        tap.contains(d.refused(b"GETQUOTAROOT " + theirs, b"NO"),
+                     b"NONEXISTENT")
+        c.ok(b"SETACL a alice@example.test lri")
+        got = d.ok(b"GETQUOTAROOT " + theirs)
+        tap.eq(got[0], b'* QUOTAROOT %s "bob@example.test"' % theirs)
+        tap.contains(got[1], b'* QUOTA "bob@example.test" (MESSAGE ')
+        tap.eq(d.ok(b"GETQUOTAROOT INBOX"),
+               [b'* QUOTAROOT INBOX ""', b'* QUOTA "" ()'])
+        set_quota(s, "--messages", "none")
+
+
+def test_over_messages(s):
+    """full by messages: no APPEND, COPY or delivery; MOVE needs no room"""
+    with fresh(s, b"a", b"b") as c:
+        c.append(b"a")
+        here = [a["messages"] for a in s.cli_json("account", "list")
+                if a["account"] == "bob@example.test"][0]
+        tap.eq(deliver(s)[0], 250)
+        set_quota(s, "--messages", str(here))
+        c.ok(b"SELECT a")
+        for command in (b"APPEND a {%d+}\r\n%s" % (len(MESSAGE), MESSAGE),
+                        b"COPY 1 b"):
+            tap.contains(c.refused(command, b"NO"), b"[OVERQUOTA]")
+        code, *text = deliver(s)
+        tap.eq(code, 452)
+        tap.contains(repr(text), "4.2.2")
+        c.ok(b"MOVE 1 b")
+        set_quota(s, "--messages", str(here + 1))
+        c.append(b"a")
+        tap.contains(c.refused(b"APPEND a {%d+}\r\n%s" % (
+            len(MESSAGE), MESSAGE), b"NO"), b"[OVERQUOTA]")
+        set_quota(s, "--messages", "none")
+        tap.eq(deliver(s)[0], 250)
+
+
+def test_deleted_storage(s):
+    """STATUS DELETED and DELETED-STORAGE, in units of 1024 octets"""
+    with fresh(s, b"a") as c:
+        for _ in range(5):
+            c.append(b"a", LONG)
+        c.append(b"a")
+        for flagged, want in ((b"", 0), (b"1", 1), (b"1:5", 3)):
+            c.ok(b"SELECT a")
+            if flagged:
+                c.ok(b"STORE %s +FLAGS.SILENT (\\Deleted)" % flagged)
+            n = len(found(c, b"DELETED"))
+            tap.eq(c.ok(b"STATUS a (DELETED DELETED-STORAGE)"),
+                   [b"* STATUS a (DELETED %d DELETED-STORAGE %d)"
+                    % (n, want)])
 
 
 with Server() as server:
