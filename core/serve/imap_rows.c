@@ -86,6 +86,7 @@ imap_rows_next(struct imap_rows *r, struct mr_error *me)
 	const struct house *h = r->k->house;
 	struct row_query q = {.mailbox = r->k->box->id, .range = r->range,
 		.n = r->n_range, .since = r->since, .want = r->want,
+		.with = r->with, .without = r->without,
 		.each = take_row, .arg = r};
 	int code;
 
@@ -103,6 +104,43 @@ imap_rows_next(struct imap_rows *r, struct mr_error *me)
 	else
 		r->n_range = 0;
 	return MR_STORE_OK;
+}
+
+struct giving {
+	struct imap_rows *rows;
+	void (*each)(void *arg, const struct imap_row *row);
+	void *arg;
+};
+
+static int
+give_row(void *arg, const struct mr_row *row)
+{
+	struct giving *g = arg;
+	struct imap_row r = {.seq = imap_box_seq(g->rows->k->box, row->uid)};
+
+	if (r.seq == 0)
+		return 0;
+	r.row = *row;
+	g->each(g->arg, &r);
+	return 0;
+}
+
+int
+imap_rows_each(struct imap_rows *r,
+	void (*each)(void *arg, const struct imap_row *row), void *arg,
+	struct mr_error *me)
+{
+	const struct house *h = r->k->house;
+	struct giving g = {r, each, arg};
+	struct row_query q = {.mailbox = r->k->box->id, .range = r->range,
+		.n = r->n_range, .since = r->since, .want = r->want,
+		.with = r->with, .without = r->without,
+		.each = give_row, .arg = &g};
+
+	if (r->n_range == 0)
+		return MR_STORE_OK;
+	r->n_range = 0;
+	return row_cache_scan(h->rows, &h->store, &q, me);
 }
 
 void

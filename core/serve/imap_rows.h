@@ -36,15 +36,22 @@ struct imap_rows {
 	size_t n_range;
 	uint64_t since;
 	uint32_t want;		/* MR_ROW_* */
+	uint32_t with, without;	/* MR_FLAG_* */
 	size_t room;
 	struct buf bytes;
 };
 
-/* range: UIDs, sorted; copied. Rows whose modseq is above `since`. */
+/* range: UIDs, sorted; copied. Rows whose modseq is above `since` and that
+ * have the flags `with` and not `without`. */
 void imap_rows_begin(struct imap_rows *r, struct imap *k,
 	const struct mr_range *range, size_t n, uint32_t want);
 /* MR_STORE_OK: the next batch, with n 0 at the end. */
 int imap_rows_next(struct imap_rows *r, struct mr_error *me);
+/* All that is left, one by one, without a copy: `each` must not call the
+ * store. */
+int imap_rows_each(struct imap_rows *r,
+	void (*each)(void *arg, const struct imap_row *row), void *arg,
+	struct mr_error *me);
 void imap_rows_end(struct imap_rows *r);
 
 #endif

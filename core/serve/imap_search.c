@@ -80,7 +80,7 @@ walk_rows(struct search_walk *w, struct search_match *m,
 	return code;
 }
 
-/* The narrowest place to look that the top keys name by UID and modseq. */
+/* The narrowest place to look that the top keys name by UID, modseq, flags. */
 static void
 begin_rows(const struct search_walk *w, struct imap_rows *rows, uint32_t want)
 {
@@ -89,8 +89,11 @@ begin_rows(const struct search_walk *w, struct imap_rows *rows, uint32_t want)
 	const struct search_key *key;
 	size_t n = all.last > 0;
 	uint64_t since = 0;
+	uint32_t with = 0, without = 0;
 
 	for (key = w->tree->top->first; key != NULL; key = key->next) {
+		if (key->kind == SEARCH_FLAG)
+			*(key->negated ? &without : &with) |= key->flag;
 		if (key->negated)
 			continue;
 		if (key->kind == SEARCH_UIDS && range == &all) {
@@ -102,6 +105,8 @@ begin_rows(const struct search_walk *w, struct imap_rows *rows, uint32_t want)
 	}
 	imap_rows_begin(rows, w->k, range, n, want);
 	rows->since = since;
+	rows->with = with;
+	rows->without = without;
 }
 
 /* Keys that rows answer beside others that they do not. */
@@ -115,6 +120,42 @@ has_cheap_and_dear(const struct search_key *top)
 		    key->cost == COST_ROW)
 			return top->cost > COST_ROW;
 	return false;
+}
+
+struct plain {
+	struct search_walk *walk;
+	struct search_match *match;
+};
+
+static void
+look_at_row(void *arg, const struct imap_row *r)
+{
+	struct plain *p = arg;
+
+	if (search_match_row(p->match, p->walk->tree->top, &r->row, false))
+		p->walk->found(p->walk->arg, r, p->match);
+}
+
+/* What rows answer, and what is made of those that are found, without a look
+ * at a message: they need not be gathered before. */
+static bool
+is_plain(const struct search_walk *w)
+{
+	return w->tree->top->cost == COST_ROW && !((w->want | w->tree->want) &
+		(MR_ROW_CACHE | MR_ROW_SENT));
+}
+
+static int
+walk_plain(struct search_walk *w, struct search_match *m, struct mr_error *me)
+{
+	struct plain p = {w, m};
+	struct imap_rows rows;
+	int code;
+
+	begin_rows(w, &rows, w->want | w->tree->want);
+	code = imap_rows_each(&rows, look_at_row, &p, me);
+	imap_rows_end(&rows);
+	return code;
 }
 
 static int
@@ -151,7 +192,7 @@ search_walk(struct search_walk *w, struct mr_error *me)
 	int code;
 
 	search_match_init(&m, &w->k->house->store);
-	code = walk(w, &m, me);
+	code = is_plain(w) ? walk_plain(w, &m, me) : walk(w, &m, me);
 	search_match_free(&m);
 	return code;
 }

@@ -444,6 +444,12 @@ show(const struct kept *k, const struct kept_row *from, uint32_t want,
 		row->sent = (struct mr_sent){from->sent_ms, from->sent_zone};
 }
 
+static bool
+has_flags(const struct row_query *q, uint32_t flags)
+{
+	return (flags & q->with) == q->with && !(flags & q->without);
+}
+
 static int
 give_range(const struct kept *k, const struct row_query *q,
 	struct mr_range range)
@@ -453,7 +459,8 @@ give_range(const struct kept *k, const struct row_query *q,
 
 	for (i = place_of(k, range.first); i < k->n &&
 		k->row[i].uid <= range.last; i++) {
-		if (k->row[i].modseq <= q->since)
+		if (k->row[i].modseq <= q->since ||
+			!has_flags(q, k->row[i].flags))
 			continue;
 		show(k, &k->row[i], q->want, &row);
 		if (q->each(q->arg, &row))
@@ -477,11 +484,21 @@ give(const struct kept *k, const struct row_query *q)
 }
 
 static int
+pass_on(void *arg, const struct mr_row *row)
+{
+	const struct row_query *q = arg;
+
+	return has_flags(q, row->flags) ? q->each(q->arg, row) : 0;
+}
+
+static int
 read_store(const struct store *s, const struct row_query *q,
 	struct mr_error *me)
 {
+	struct row_query asked = *q;
+
 	return s->op->scan(s->self, q->mailbox, q->range, q->n, q->since,
-		q->want, q->each, q->arg, me);
+		q->want, pass_on, &asked, me);
 }
 
 int

@@ -38,6 +38,8 @@ struct row_query {
 	uint64_t since;
 	uint32_t want;			/* MR_ROW_*; what MR_ROW_CACHE needs
 					   is not kept */
+	uint32_t with, without;		/* MR_FLAG_*: only rows that have all
+					   of these and none of those */
 	int (*each)(void *arg, const struct mr_row *row);
 	void *arg;
 };

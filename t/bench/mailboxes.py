@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from dovecot import Dovecot
-from server import PASSWORD, Server
+from server import PASSWORD, Server, wait_for
 
 MESSAGES = int(os.environ.get("MESSAGES", "100000"))
 PART = min(10000, MESSAGES // 10)        # what each connection works on
@@ -41,7 +41,7 @@ READING = [
 
 class Ours:
     name = "mailroom"
-    batch = 1
+    batch = 500
 
     def __init__(self, users):
         self.users = users
@@ -61,6 +61,14 @@ class Ours:
 
     def __exit__(self, *exc):
         self.server.__exit__()
+
+    def settle(self):
+        """The search index has all that came."""
+        wait_for("the index", lambda: not self.server.cli_json(
+            "index", "status")["waiting"], 600)
+        figures = self.server.cli_json("index", "status")
+        print("  mailroom: %d messages in the index, %.0f MB" % (
+            figures["messages"], figures["bytes"] / 1e6))
 
 
 class Bench:
@@ -150,6 +158,7 @@ def bench_imap(program):
         b = Bench(program, (ours, theirs))
         b.fill("u10", MESSAGES)
         b.fill("u11", min(MESSAGES, 10000))
+        ours.settle()
         print("  %-30s %10s %10s" % ("row, connections", *(
             t.name for t in b.both)))
         for connections in (1, 10):

@@ -197,6 +197,7 @@ struct seen {
 	uint32_t next, n;	/* UID behind the last row */
 	uint32_t first, last;
 	uint64_t since, newest;
+	uint32_t with, without;	/* flags */
 	bool exact, stop;
 };
 
@@ -234,7 +235,8 @@ ask(struct row_cache *c, struct seen *s, int wanted)
 	struct mr_range range = {s->first, s->last};
 	struct row_query q = {.mailbox = ID, .range = &range, .n = 1,
 		.since = s->since, .want = MR_ROW_KEYWORDS | MR_ROW_MESSAGE |
-		MR_ROW_SAVED | MR_ROW_SENT, .each = check_row, .arg = s};
+		MR_ROW_SAVED | MR_ROW_SENT, .with = s->with,
+		.without = s->without, .each = check_row, .arg = s};
 	struct mr_error me;
 
 	s->next = s->first;
@@ -242,12 +244,14 @@ ask(struct row_cache *c, struct seen *s, int wanted)
 }
 
 static uint32_t
-there(uint32_t first, uint32_t last, uint64_t since)
+there(const struct seen *s)
 {
 	uint32_t uid, n = 0;
 
-	for (uid = first; uid <= last && uid <= last_uid; uid++)
-		n += !message[uid].gone_at && message[uid].modseq > since;
+	for (uid = s->first; uid <= s->last && uid <= last_uid; uid++)
+		n += !message[uid].gone_at && message[uid].modseq > s->since &&
+			(message[uid].flags & s->with) == s->with &&
+			!(message[uid].flags & s->without);
 	return n;
 }
 
@@ -274,10 +278,11 @@ check_all(struct row_cache *c)
 	ask(c, &s, MR_STORE_OK);
 	assert_int_equal(s.n, count);
 	s = (struct seen){.first = 1 + dice(last_uid), .exact = true,
-		.since = dice((unsigned)modseq)};
+		.since = dice((unsigned)modseq), .with = 1u << dice(5),
+		.without = 1u << dice(5)};
 	s.last = s.first + dice(200);
 	ask(c, &s, MR_STORE_OK);
-	assert_int_equal(s.n, there(s.first, s.last, s.since));
+	assert_int_equal(s.n, there(&s));
 	s = (struct seen){.next = 1};
 	assert_int_equal(row_cache_uids(c, &store, ID, add_run, &s, &me),
 		MR_STORE_OK);
