@@ -41,7 +41,7 @@ extern const struct cli_verb cli_account_verbs[], cli_queue_verbs[],
 	cli_auth_verbs[], cli_dmarc_verbs[], cli_send_verbs[],
 	cli_app_password_verbs[], cli_ban_verbs[], cli_import_verbs[],
 	cli_export_verbs[], cli_backup_verbs[], cli_index_verbs[],
-	cli_fsck_verbs[];	/* end: group NULL */
+	cli_fsck_verbs[], cli_store_verbs[];	/* end: group NULL */
 
 /* Reads the configuration; prints its errors. 0 or 1. */
 int cli_need_config(struct cli *c);

@@ -494,6 +494,24 @@ struct mr_fsck {
 	uint64_t messages, bytes, renewed;	/* renewed: old structures */
 };
 
+/* -------------------------------------------------------------- sizes */
+
+struct mr_sizes {
+	uint32_t size;
+	uint64_t messages;	/* bodies that are in use */
+	uint64_t removed;	/* that are not, and go soon */
+	uint64_t database;	/* bytes of metadata and small bodies */
+	uint64_t unused;	/* of these: free for what comes */
+	uint64_t log;		/* of changes not yet in the database */
+	uint64_t segments;	/* files of large bodies */
+	uint64_t large;		/* bytes of large bodies, in use or not */
+	uint64_t segment_disk;	/* what their files take on disk */
+	uint64_t index;		/* of the search index */
+	uint64_t disk_free;
+	int shrinks;		/* unused pages go back to the disk while the
+				   server runs */
+};
+
 /* Callbacks of the walks below return 0 to go on. What they are given is
  * valid during the call. They must not call the store. */
 
@@ -813,6 +831,14 @@ struct mr_store {
 		struct mr_error *err);
 	int (*quota_set)(void *self, const char *account,
 		int64_t message_limit, struct mr_error *err);
+
+	int (*sizes)(void *self, struct mr_sizes *out, struct mr_error *err);
+	/* Gives what is unused back to the disk, a little at a time, so that
+	 * others are not held up. whole: the database is written anew, which
+	 * holds up all changes, and from then on shrinks by itself. *freed:
+	 * bytes. INVALID: it does not shrink without `whole`. */
+	int (*vacuum)(void *self, int whole, uint64_t *freed,
+		struct mr_error *err);
 };
 
 #ifdef __cplusplus

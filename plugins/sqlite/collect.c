@@ -6,7 +6,8 @@
  * while the writer has nothing else to do, and when that is durable its range
  * of the segment is punched out. Ranges are locked before (see body.c): one
  * that is being read is left for the next round. A segment without messages
- * that no process appends to goes as a whole.
+ * that no process appends to goes as a whole. What became free in the database
+ * goes back to the disk by and by (vacuum.c).
  *
  * Runs on the writing thread, outside transactions, and reads by the writing
  * connection: it must not wait for one that slow readers hold.
@@ -314,6 +315,8 @@ sq_collect(struct sq *s, int64_t *sweep_at)
 			pause = 0;
 	}
 	sq_forget(s);
+	if (sq_vacuum_some(s))
+		pause = 0;
 	if (now >= *sweep_at) {
 		sweep(r);
 		*sweep_at = now + SWEEP_MS;

@@ -79,9 +79,10 @@ run_all(struct sq_db *db, const char *const *sql, struct mr_error *err)
 	return MR_STORE_OK;
 }
 
-/* page_size counts only in a file that is still empty. */
+/* page_size and auto_vacuum count only in a file that is still empty. */
 static const char *const writer_setup[] = {
-	"PRAGMA page_size = 4096", "PRAGMA journal_mode = WAL",
+	"PRAGMA page_size = 4096", "PRAGMA auto_vacuum = INCREMENTAL",
+	"PRAGMA journal_mode = WAL",
 	"PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 0",
 	"PRAGMA journal_size_limit = 67108864", "PRAGMA cache_size = -4096",
 	"PRAGMA temp_store = MEMORY", NULL,

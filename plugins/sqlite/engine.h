@@ -168,6 +168,9 @@ bool sq_watch_owes(struct sq_watch *w);
  * segments are looked at next, by the monotonic clock. Writing thread. */
 int64_t sq_collect(struct sq *s, int64_t *sweep_at);
 int64_t sq_collect_pause(const struct sq *s);
+/* vacuum.c: when much of the database is unused, a little of that goes back
+ * to the disk; true: there is more. Writing thread. */
+bool sq_vacuum_some(struct sq *s);
 /* ledger.c: old events and vanished UIDs go, now and then. Writing thread. */
 void sq_forget(struct sq *s);
 

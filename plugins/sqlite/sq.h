@@ -269,6 +269,9 @@ int sq_backup_open(void *self, const char *path, const char *state,
 void sq_backup_close(void *other);
 /* fsck.c */
 int sq_fsck(void *self, struct mr_fsck *out, struct mr_error *err);
+/* vacuum.c */
+int sq_sizes(void *self, struct mr_sizes *out, struct mr_error *err);
+int sq_vacuum(void *self, int whole, uint64_t *freed, struct mr_error *err);
 /* claim.c */
 int sq_queue_claim(void *self, const char *owner, int64_t now_ms,
 	int64_t lease_ms, uint32_t max,
