@@ -155,6 +155,7 @@ const struct config_section config_sections[] = {
 		"What one client may use"},
 	{"smtp", smtp_settings_table, AT(config, smtp),
 		"Receiving and submission"},
+	{"imap", imap_settings_table, AT(config, imap), "Reading mail"},
 	{"dns", dns_table, AT(config, dns), "Name resolution"},
 	{"dns.plan", zone_settings_table, AT(config, zone),
 		"What our domains want of DNS (mailroom dns)"},
@@ -248,7 +249,7 @@ static void
 check_sections(const struct config *c, struct conf_report *report)
 {
 	static const char *const known[] = {"log", "tls", "workers", "limits",
-		"smtp", "dns", "queue", "chain", "reports", "listen", "route",
+		"smtp", "imap", "dns", "queue", "chain", "reports", "listen", "route",
 		"plugin", "milter"};
 	const struct conf_node *n;
 	size_t at = 0, i;

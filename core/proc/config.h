@@ -81,6 +81,7 @@ struct config {
 	struct workers_settings workers;
 	struct limits_settings limits;
 	struct smtp_settings smtp;
+	struct imap_settings imap;
 	struct resolver_settings dns;
 	struct zone_settings zone;
 	struct queue_settings queue;

@@ -360,6 +360,7 @@ start_up(struct worker_life *w, struct err *e)
 	w->house.data = c->server.data;
 	w->house.limits = &c->limits;
 	w->house.smtp = &c->smtp;
+	w->house.imap = &c->imap;
 	w->house.routes = &c->routes;
 	w->house.queue_lifetime = c->queue.lifetime;
 	w->house.plugins = &w->plugins;

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "serve/imap_admin.h"
 #include "serve/imap_place.h"
 
 enum verb_flag {
@@ -201,6 +202,7 @@ imap_tell_changes(struct imap *k, bool may_expunge, bool with_uid)
 
 	if (k->state != IMAP_SELECTED)
 		return true;
+	imap_admin_look(k, k->box->id, k->box->special);
 	code = imap_box_sync(k, may_expunge, with_uid, &me);
 	if (code == MR_STORE_MISSING) {
 		stream_puts(&k->session->stream, "* BYE The selected mailbox "

@@ -29,6 +29,7 @@ struct imap_run {		/* UIDs first..last, the first one is number `seq` */
 
 struct imap_box {
 	int64_t id;
+	uint32_t special;	/* what it is for, of the account's own */
 	bool read_only;		/* EXAMINE, or no right to change anything */
 	char *owner;		/* whose mailbox it is; NULL: the account's */
 	uint32_t rights;	/* MR_RIGHT_* of the account */

@@ -7,6 +7,7 @@
  */
 #include "base/map.h"
 #include "serve/imap.h"
+#include "serve/imap_admin.h"
 #include "serve/imap_out.h"
 #include "serve/imap_place.h"
 
@@ -136,11 +137,16 @@ copy(struct imap *k, struct copying *c, bool moves)
 {
 	const struct store *s = &k->house->store;
 	struct mr_error me = {{0}};
+	struct imap_admin_step step = {.n = 0};
+	struct imap_answer said;
 	const char *pairs;
 	int64_t to;
 	int code = imap_place_find(k, c->name, MR_RIGHT_INSERT, &c->place,
 		&me);
 
+	if (moves && imap_admin_move(k, c->range, c->n, &c->place, code,
+		&step, &said))
+		return said;
 	if (code == MR_STORE_MISSING)
 		return IMAP_ANSWER(IMAP_NO, "TRYCREATE",
 			"There is no such mailbox");
@@ -152,6 +158,7 @@ copy(struct imap *k, struct copying *c, bool moves)
 		code = limit_flags(k, c, &me);
 	if (code != MR_STORE_OK)
 		return imap_store_failed(k, code, &me);
+	imap_admin_finish(k, &step);
 	imap_learn_copied(k, to, c->to.at, c->to.n);
 	pairs = copyuid(k, c);
 	if (!moves)

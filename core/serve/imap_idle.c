@@ -9,6 +9,7 @@
  */
 #include "base/clock.h"
 #include "serve/imap.h"
+#include "serve/imap_admin.h"
 #include "serve/imap_place.h"
 
 void
@@ -31,6 +32,7 @@ imap_idle(struct imap *k, struct imap_in *in, bool uid)
 	s->guest.wake_at = clock_mono() + s->idle_limit;
 	if (k->house->watch)		/* that of NOTIFY */
 		watch_remove(k->house->watch, &k->watch);
+	k->watch.queue = k->box && imap_admin_owns(k, k->box->special);
 	if (k->box && k->house->watch)
 		watch_add(k->house->watch, &k->watch, &s->guest, k->box->id);
 	stream_puts(&s->stream, "+ idling\r\n");

@@ -11,6 +11,7 @@
 #include "plug/auth.h"
 #include "plug/hooks.h"
 #include "serve/imap.h"
+#include "serve/imap_admin.h"
 #include "serve/imap_metadata.h"
 #include "serve/imap_place.h"
 
@@ -153,6 +154,7 @@ succeeded(struct imap *k, const char *account)
 	k->state = IMAP_IN;
 	s->idle_limit = k->house->limits->imap_timeout;
 	session_log_login(k->session, "ok", str_from(account));
+	imap_admin_begin(k);
 	return IMAP_ANSWER(IMAP_OK, imap_capabilities(k), "Welcome");
 }
 

@@ -8,6 +8,7 @@
 #include "serve/imap_place.h"
 
 #include "serve/imap.h"
+#include "serve/imap_admin.h"
 
 #define LEVELS_MOST 16
 #define NAME_MOST 255		/* bytes of a name that is made here */
@@ -92,6 +93,8 @@ read_rights(struct imap *k, struct imap_place *out, struct mr_error *me)
 	const struct store *s = &k->house->store;
 
 	out->rights = MR_RIGHTS_ALL;
+	if (imap_place_is_own(k, out) && imap_admin_owns(k, out->m.special))
+		out->rights &= ~(uint32_t)MR_RIGHT_INSERT;
 	return imap_place_is_own(k, out) ? MR_STORE_OK : s->op->acl_rights(
 		s->self, out->m.id, k->account, &out->rights, me);
 }
@@ -115,6 +118,16 @@ look_up(struct imap *k, struct imap_place *p, struct mr_error *me)
 	return code == MR_STORE_OK ? read_rights(k, p, me) : code;
 }
 
+/* It shows what the queue is like now. */
+static int
+look_at_queue(struct imap *k, struct imap_place *p, struct mr_error *me)
+{
+	const struct store *s = &k->house->store;
+
+	imap_admin_look(k, p->m.id, p->m.special);
+	return s->op->mailbox_get(s->self, p->m.id, &p->m, me);
+}
+
 int
 imap_place_find(struct imap *k, struct str name, uint32_t needs,
 	struct imap_place *out, struct mr_error *me)
@@ -124,6 +137,9 @@ imap_place_find(struct imap *k, struct str name, uint32_t needs,
 	if (code != MR_STORE_OK)
 		return MR_STORE_MISSING;
 	code = look_up(k, out, me);
+	if (code == MR_STORE_OK && needs & MR_RIGHT_READ &&
+		imap_place_is_own(k, out) && out->m.special >= MR_SPECIAL_HELD)
+		code = look_at_queue(k, out, me);
 	return code == MR_STORE_OK ? check_rights(out, needs) : code;
 }
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "serve/imap.h"
+#include "serve/imap_admin.h"
 #include "serve/imap_out.h"
 #include "serve/imap_place.h"
 #include "serve/row_cache.h"
@@ -25,6 +26,8 @@ make_box(struct imap *k, const struct imap_place *p,
 	b->rights = p->rights;
 	if (!imap_place_is_own(k, p))
 		b->owner = mem_cstr(p->account);
+	else
+		b->special = m->special;
 	return b;
 }
 
@@ -292,15 +295,19 @@ imap_close(struct imap *k, struct imap_in *in, bool uid)
 {
 	const struct store *s = &k->house->store;
 	struct mr_error me = {{0}};
+	struct imap_admin_step step = {.n = 0};
 	int code = MR_STORE_OK;
 
 	(void)in;
 	(void)uid;
 	if (!k->box->read_only && k->box->rights & MR_RIGHT_EXPUNGE)
+		imap_admin_expunge(k, NULL, 0, &step);
+	if (!k->box->read_only && k->box->rights & MR_RIGHT_EXPUNGE)
 		code = s->op->expunge(s->self, k->box->id, NULL, 0, false,
 			&me);
 	if (code != MR_STORE_OK && code != MR_STORE_MISSING)
 		return imap_store_failed(k, code, &me);
+	imap_admin_finish(k, &step);
 	imap_deselect(k);
 	return IMAP_ANSWER(IMAP_OK, NULL, "Closed");
 }

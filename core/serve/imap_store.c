@@ -7,6 +7,7 @@
  * session of removals as it tells of those of others.
  */
 #include "serve/imap.h"
+#include "serve/imap_admin.h"
 #include "serve/imap_out.h"
 #include "serve/imap_place.h"
 #include "serve/imap_rows.h"
@@ -326,6 +327,7 @@ imap_expunge(struct imap *k, struct imap_in *in, bool uid)
 	const struct store *s = &k->house->store;
 	struct mr_range *range = NULL;
 	struct mr_error me = {{0}};
+	struct imap_admin_step step = {.n = 0};
 	size_t n = 0;
 	int code = MR_STORE_OK;
 
@@ -335,7 +337,11 @@ imap_expunge(struct imap *k, struct imap_in *in, bool uid)
 		return IMAP_ANSWER(IMAP_NO, NULL,
 			"The mailbox was opened for reading only");
 	if (!uid || n > 0)
+		imap_admin_expunge(k, range, n, &step);
+	if (!uid || n > 0)
 		code = s->op->expunge(s->self, k->box->id, range, n, 0, &me);
+	if (code == MR_STORE_OK)
+		imap_admin_finish(k, &step);
 	return code == MR_STORE_OK ?
 		IMAP_ANSWER(IMAP_OK, NULL, "EXPUNGE done") :
 		imap_store_failed(k, code, &me);

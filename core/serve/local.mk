@@ -32,12 +32,14 @@ libcore_a_SOURCES += \
 	core/serve/smtp_bdat.c \
 	core/serve/smtp_body.c core/serve/smtp_body.h \
 	core/serve/smtp_data.c core/serve/smtp_dry.c core/serve/smtp_dry.h \
-	core/serve/smtp_life.c core/serve/smtp_mail.c core/serve/smtp_stamp.c \
+	core/serve/smtp_life.c core/serve/smtp_rejected.c \
+	core/serve/smtp_mail.c core/serve/smtp_stamp.c \
 	core/serve/smtp_xclient.c \
 	core/serve/watch.c core/serve/watch.h
 
 # IMAP: what is done to messages
 libcore_a_SOURCES += \
+	core/serve/imap_admin.c core/serve/imap_admin.h \
 	core/serve/imap_append.c \
 	core/serve/imap_body.c core/serve/imap_body.h \
 	core/serve/imap_context.c core/serve/imap_context.h \

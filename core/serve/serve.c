@@ -130,6 +130,14 @@ const struct mr_setting smtp_settings_table[] = {
 	MR_SETTINGS_END,
 };
 
+const struct mr_setting imap_settings_table[] = {
+	{"admins", MR_LIST, 0, AT(imap_settings, admins), "[]", 0, 0, NULL,
+		"Accounts that have mailboxes Held, Queue and Rejected, where "
+		"they see and change what the server holds, sends and has "
+		"refused."},
+	MR_SETTINGS_END,
+};
+
 const struct mr_setting listener_settings_table[] = {
 	{"protocol", MR_CHOICE, MR_REQUIRED, AT(listener, protocol), NULL, 0,
 		0, "smtp|submission|imap|pop3|lmtp", "What is spoken here."},

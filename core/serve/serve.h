@@ -71,6 +71,11 @@ struct smtp_settings {		/* [smtp] */
 };
 extern const struct mr_setting smtp_settings_table[];
 
+struct imap_settings {	/* [imap] */
+	struct mr_list admins;		/* accounts that see the queue */
+};
+extern const struct mr_setting imap_settings_table[];
+
 enum serve_protocol { SERVE_SMTP, SERVE_SUBMISSION, SERVE_IMAP, SERVE_POP3,
 	SERVE_LMTP };
 enum serve_tls { SERVE_TLS_NONE, SERVE_TLS_STARTTLS, SERVE_TLS_IMPLICIT };
@@ -92,6 +97,7 @@ struct house {
 	const char *data;		/* spool files go to DATA/tmp */
 	const struct limits_settings *limits;
 	const struct smtp_settings *smtp;
+	const struct imap_settings *imap;
 	struct sock_nets relay, xclient;	/* smtp->..._networks, parsed */
 	int64_t queue_lifetime;
 	const struct nexthops *routes;

@@ -103,6 +103,8 @@ struct message *smtp_new_message(struct smtp *k);
  * transaction. Takes m. */
 struct reply smtp_end_message(struct smtp *k, struct message *m,
 	struct reply r);
+/* smtp_rejected.c: for the administrators, where they want it. */
+void smtp_keep_rejected(struct smtp *k, struct message *m, struct str answer);
 /* LMTP, PRDR: each recipient has an answer of its own. */
 bool smtp_answers_each(const struct smtp *k);
 struct reply smtp_body_refusal(struct smtp *k, enum smtp_body fault,

@@ -414,10 +414,13 @@ answer_each(struct smtp *k, struct reply r, const struct reply *each)
 struct reply
 smtp_end_message(struct smtp *k, struct message *m, struct reply r)
 {
+	bool is_judged = !r.code && !k->quit;
 	struct reply *each = NULL;
 
-	if (!r.code && !k->quit)
+	if (is_judged)
 		r = finish(k, m, &each);
+	if (is_judged && r.code >= 500)
+		smtp_keep_rejected(k, m, r.text);
 	if (r.code && r.code != 250)
 		log_message(k, m, envelope_count(&k->envelope), "refused",
 			arena_cstr(&k->message, r.text));

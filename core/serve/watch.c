@@ -18,12 +18,28 @@ struct watch {
 	pthread_mutex_t lock;
 	struct park *park;
 	struct watch_entry *bucket[BUCKETS];
+	unsigned n_queue;	/* entries that the queue wakes */
 };
 
 static struct watch_entry **
 bucket_of(struct watch *w, int64_t mailbox)
 {
 	return &w->bucket[(uint64_t)mailbox % BUCKETS];
+}
+
+/* Those few who watch the queue. */
+static void
+queue_changed(struct watch *w)
+{
+	struct watch_entry *e;
+	size_t i;
+
+	pthread_mutex_lock(&w->lock);
+	for (i = 0; i < BUCKETS && w->n_queue; i++)
+		for (e = w->bucket[i]; e; e = e->next)
+			if (e->queue)
+				park_wake(w->park, e->guest);
+	pthread_mutex_unlock(&w->lock);
 }
 
 /* From the store's thread. Mailbox 0: any may have changed. */
@@ -36,6 +52,8 @@ changed(void *arg, const struct mr_change *c)
 	struct watch_entry *e;
 	size_t i;
 
+	if (c->kind == MR_CHANGE_QUEUE)
+		queue_changed(w);
 	if (c->kind != MR_CHANGE_MAILBOX && c->kind != MR_CHANGE_ACCOUNT)
 		return;
 	pthread_mutex_lock(&w->lock);
@@ -78,6 +96,7 @@ watch_add(struct watch *w, struct watch_entry *e, struct guest *g,
 	if (*at)
 		(*at)->prev = e;
 	*at = e;
+	w->n_queue += e->queue;
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -93,6 +112,7 @@ watch_remove(struct watch *w, struct watch_entry *e)
 		if (e->next)
 			e->next->prev = e->prev;
 		e->guest = NULL;
+		w->n_queue -= e->queue;
 	}
 	pthread_mutex_unlock(&w->lock);
 }

@@ -16,6 +16,7 @@ struct watch;
 struct watch_entry {		/* embedded in the waiting session's state */
 	struct guest *guest;
 	int64_t mailbox;
+	bool queue;		/* a change of the queue wakes it too */
 	struct watch_entry *next, *prev;
 };
 

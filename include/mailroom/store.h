@@ -140,6 +140,8 @@ struct mr_append {
 enum mr_special {
 	MR_SPECIAL_NONE = 0, MR_SPECIAL_DRAFTS, MR_SPECIAL_SENT,
 	MR_SPECIAL_JUNK, MR_SPECIAL_TRASH, MR_SPECIAL_ARCHIVE,
+	/* none of the RFC's: what an administrator is shown */
+	MR_SPECIAL_HELD = 16, MR_SPECIAL_QUEUE, MR_SPECIAL_REJECTED,
 };
 
 struct mr_mailbox {
@@ -267,6 +269,15 @@ struct mr_queue_change {
 	size_t n;
 	int64_t next_ms, expire_ms;
 	const char *owner;
+};
+
+/* A mailbox that shows messages of the queue. */
+struct mr_mirror {
+	uint32_t size;
+	int held;		/* held ones; 0: those that wait */
+	int64_t mailbox;
+	int64_t until_ms;	/* created until then */
+	uint32_t most;		/* messages, oldest first */
 };
 
 struct mr_fate {
@@ -838,6 +849,12 @@ struct mr_store {
 	 * holds up all changes, and from then on shrinks by itself. *freed:
 	 * bytes. INVALID: it does not shrink without `whole`. */
 	int (*vacuum)(void *self, int whole, uint64_t *freed,
+		struct mr_error *err);
+
+	/* Makes the mailbox show these messages, each once whatever its
+	 * recipients, and no others: it is for nothing else. They keep their
+	 * flags; their bytes are shared with the queue. */
+	int (*queue_mirror)(void *self, const struct mr_mirror *m,
 		struct mr_error *err);
 };
 

@@ -6,7 +6,7 @@ plugins_sqlite_sqlite_so_SOURCES = plugins/sqlite/sqlite.c \
 	plugins/sqlite/schema.c plugins/sqlite/writer.c \
 	plugins/sqlite/keeper.c plugins/sqlite/known.c \
 	plugins/sqlite/segment.c plugins/sqlite/commit.c \
-	plugins/sqlite/append.c \
+	plugins/sqlite/append.c plugins/sqlite/mirror.c \
 	plugins/sqlite/body.c plugins/sqlite/claim.c \
 	plugins/sqlite/flow.c plugins/sqlite/queue.c \
 	plugins/sqlite/collect.c plugins/sqlite/watch.c \

@@ -196,6 +196,9 @@ int sq_commit_place(struct sq_tx *tx, struct mr_commit *c,
 /* code: how the commit ended. A body that was refused gives its space back;
  * one whose commit FAILED keeps it, since its row may be in the log. */
 void sq_spooled_free(struct sq_spooled *b, int code);
+/* mirror.c */
+int sq_queue_mirror(void *self, const struct mr_mirror *m,
+	struct mr_error *err);
 /* append.c */
 int sq_append(void *self, const struct mr_append *a, struct mr_error *err);
 /* body.c */

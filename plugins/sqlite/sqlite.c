@@ -288,6 +288,7 @@ static const struct mr_store store = {
 	.mailbox_use = sq_mailbox_use,
 	.quota_get = sq_quota_get,
 	.quota_set = sq_quota_set,
+	.queue_mirror = sq_queue_mirror,
 };
 
 MR_PLUGIN = {

@@ -19,6 +19,8 @@ static const struct limits_settings limits = {.message_size = 100000,
 	.imap_timeout = 60000, .command_timeout = 10000,
 	.data_timeout = 10000};
 
+static const struct imap_settings no_admins = {.admins = {.n = 0}};
+
 static const struct listener listener = {.name = "imap",
 	.protocol = SERVE_IMAP};
 
@@ -396,7 +398,7 @@ fake_begin(struct fake_talk *t)
 	t->house = (struct house){.hostname = "mail.example.test",
 		.plugins = &none,
 		.data = "/tmp", .limits = &limits,
-		.store = {&op, &t->store}};
+		.store = {&op, &t->store}, .imap = &no_admins};
 	t->session.house = &t->house;
 	t->session.listener = &listener;
 	t->session.protocol = &imap_protocol;
