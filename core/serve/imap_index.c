@@ -11,8 +11,6 @@
 #include "serve/imap_legible.h"
 #include "serve/index_fill.h"
 
-#define SHORT 3			/* bytes of a needle that tells nothing */
-
 /* Messages of a range that may have the needle. */
 struct index_range {
 	int64_t first, last;
@@ -158,14 +156,15 @@ bool
 imap_index_excludes(struct imap_index *x, unsigned number, struct str needle,
 	int64_t message)
 {
-	const struct index_range *r;
+	const struct index_range *r = NULL;
 	size_t low = 0, high, middle;
 
-	if (needle.len < SHORT || !imap_index_is_there(x))
+	if (imap_index_is_there(x))
+		r = range_of(x, needle_of(x, number), needle, message);
+	if (r == NULL || r->message == NULL) {
+		x->unknown++;
 		return false;
-	r = range_of(x, needle_of(x, number), needle, message);
-	if (r == NULL || r->message == NULL)
-		return false;
+	}
 	high = r->n;
 	while (low < high) {
 		middle = low + (high - low) / 2;

@@ -16,6 +16,7 @@
 
 struct imap_index {
 	const struct store *store;
+	uint64_t unknown;		/* times that it could not tell */
 	/* private */
 	void *handle;			/* NULL: none, or it has failed */
 	bool was_asked;

@@ -59,10 +59,11 @@ new_key(struct reader *r, enum search_kind kind, uint32_t want)
 		COST_ENVELOPE : COST_ROW;
 	key->number = r->n_keys;
 	r->tree->want |= want;
-	r->tree->want_indexed |= key->cost >= COST_HEADER ?
-		want & ~MR_ROW_CACHE : want;
-	r->tree->has_text |= key->cost >= COST_HEADER ||
-		kind == SEARCH_ENVELOPE;
+	if (key->cost >= COST_HEADER || kind == SEARCH_ENVELOPE) {
+		r->tree->has_text = true;
+		want &= ~MR_ROW_CACHE;
+	}
+	r->tree->want_indexed |= want;
 	return key;
 }
 

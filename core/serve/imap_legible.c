@@ -277,6 +277,16 @@ pass(struct str all, size_t at, const struct legible_key *key,
 	return from + text.len;
 }
 
+/* What of the envelope there is stands in front of all fields. */
+static struct str
+only_envelope(struct str records)
+{
+	static const char field[] = {'\0', LEGIBLE_FIELD};
+
+	return str_sub(records, 0, str_find_str(records,
+		str_of(field, sizeof field)));
+}
+
 bool
 legible_has(struct str records, const struct legible_key *key)
 {
@@ -285,6 +295,8 @@ legible_has(struct str records, const struct legible_key *key)
 	size_t at = 0;
 	unsigned kind;
 
+	if (key->where == IN_ENVELOPE)
+		records = only_envelope(records);
 	if (key->needle.len == 0)
 		return has_record(records, key);
 	while (at < records.len && (hit = memmem(records.at + at,

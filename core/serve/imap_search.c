@@ -163,8 +163,7 @@ walk(struct search_walk *w, struct search_match *m, struct mr_error *me)
 {
 	bool is_indexed = w->tree->has_text &&
 		imap_index_is_there(&m->index);
-	const uint32_t want = w->want |
-		(is_indexed ? w->tree->want_indexed : w->tree->want);
+	uint32_t want = w->tree->want | w->want;
 	struct imap_list candidates = {0};
 	struct imap_rows rows;
 	int code = MR_STORE_OK;
@@ -173,6 +172,9 @@ walk(struct search_walk *w, struct search_match *m, struct mr_error *me)
 		begin_rows(w, &rows, want & ~MR_ROW_CACHE);
 		code = walk_rows(w, m, &rows, &candidates, me);
 		imap_rows_end(&rows);
+		/* Few are read without the cache of their structure. */
+		if (is_indexed && m->index.unknown * 8 <= candidates.count)
+			want = w->tree->want_indexed | w->want;
 		imap_rows_begin(&rows, w->k, candidates.at, candidates.n,
 			want);
 	} else {

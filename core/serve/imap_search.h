@@ -47,7 +47,7 @@ struct search_key {
 struct search_tree {
 	struct search_key *top;		/* SEARCH_AND, cheapest child first */
 	uint32_t want;			/* MR_ROW_* */
-	uint32_t want_indexed;		/* where an index has texts */
+	uint32_t want_indexed;		/* where an index has the texts */
 	bool has_text;			/* a key that an index helps with */
 	bool has_modseq;
 	bool bad_charset;

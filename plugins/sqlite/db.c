@@ -130,6 +130,7 @@ sq_db_close(struct sq_db *db)
 	for (i = 0; i < db->n_slot; i++)
 		sqlite3_finalize(db->slot[i].st);
 	free(db->slot);
+	sq_unpacker_free(db->unpacker);
 	sqlite3_close(db->handle);
 	free(db);
 }

@@ -36,6 +36,7 @@ struct sq_db {
 	unsigned n_slot, n_used;
 	struct sq_db *next;		/* pool.c */
 	int64_t idle_since;
+	void *unpacker;			/* index_chunk.c */
 };
 
 enum sq_mode { SQ_WRITES, SQ_READS };
@@ -179,5 +180,7 @@ void sq_forget(struct sq *s);
 /* Takes away the index's files where it is turned off. */
 struct sq_index *sq_index_new(struct sq *s);
 void sq_index_free(struct sq_index *i);
+/* What a connection to it has besides. */
+void sq_unpacker_free(void *unpacker);
 
 #endif

@@ -19,6 +19,7 @@
 #define FILE_NAME "index.db"
 #define GONE_MOST 500		/* removed from the index at a time */
 #define CHUNK_TEXTS 256
+#define PAGE 16384
 
 struct sq_index {
 	pthread_mutex_t lock;
@@ -26,8 +27,8 @@ struct sq_index {
 };
 
 static const char *const setup[] = {
-	"PRAGMA page_size = 4096", "PRAGMA journal_mode = WAL",
-	"PRAGMA synchronous = NORMAL", "PRAGMA wal_autocheckpoint = 2000",
+	"PRAGMA page_size = 16384", "PRAGMA journal_mode = WAL",
+	"PRAGMA synchronous = NORMAL", "PRAGMA wal_autocheckpoint = 500",
 	"PRAGMA journal_size_limit = 16777216", "PRAGMA cache_size = -2048",
 	"PRAGMA secure_delete = OFF",
 	"CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY,"
@@ -192,12 +193,18 @@ forget_all(struct sq_db *db, struct mr_error *err)
 
 /* ------------------------------------------------------------------ gone */
 
+struct gone {
+	int64_t id[GONE_MOST];
+	size_t n;
+};
+
 /* Of the ids, those of one chunk. Returns how many that were, 0: it failed;
  * *n: how many texts went. */
 static size_t
-cut_chunk(struct sq_db *db, const int64_t *id, size_t n_id, size_t *n,
-	struct mr_error *err)
+cut_chunk(struct sq *s, struct sq_db *db, const struct gone *g, size_t from,
+	size_t *n, struct mr_error *err)
 {
+	const int64_t *id = g->id + from;
 	struct sq_chunk c;
 	int code = sq_chunk_read(db, id[0], &c, err);
 	size_t i, used, kept = 0;
@@ -205,7 +212,7 @@ cut_chunk(struct sq_db *db, const int64_t *id, size_t n_id, size_t *n,
 	*n = 0;
 	if (code != MR_STORE_OK)
 		return code == MR_STORE_MISSING;
-	for (used = 0; used < n_id && id[used] <= c.last; used++)
+	for (used = 0; from + used < g->n && id[used] <= c.last; used++)
 		;
 	for (i = 0; i < c.n; i++) {
 		size_t k = 0;
@@ -218,7 +225,7 @@ cut_chunk(struct sq_db *db, const int64_t *id, size_t n_id, size_t *n,
 	*n = c.n - kept;
 	c.n = kept;
 	if (*n > 0)
-		code = sq_chunk_write(db, &c, err);
+		code = sq_chunk_write(db, &c, s->index_packed, err);
 	sq_chunk_free(&c);
 	return code == MR_STORE_OK ? used : 0;
 }
@@ -252,11 +259,6 @@ note_dead(struct sq_db *db, int64_t id, size_t n, struct mr_error *err)
 		code;
 }
 
-struct gone {
-	int64_t id[GONE_MOST];
-	size_t n;
-};
-
 static int
 cut_out(struct sq *s, struct sq_db *db, void *arg, struct mr_error *err)
 {
@@ -264,9 +266,8 @@ cut_out(struct sq *s, struct sq_db *db, void *arg, struct mr_error *err)
 	size_t i = 0, used, n;
 	int code = MR_STORE_OK;
 
-	(void)s;
 	while (i < g->n && code == MR_STORE_OK) {
-		used = cut_chunk(db, g->id + i, g->n - i, &n, err);
+		used = cut_chunk(s, db, g, i, &n, err);
 		if (used == 0)
 			return MR_STORE_FAILED;
 		if (n > 0)
@@ -427,6 +428,7 @@ struct put {
 	size_t n;
 	bool ends_gap;
 	int64_t most;		/* messages in a block */
+	bool packs;
 };
 
 /* The texts `from` up to a chunk's size; returns behind them. */
@@ -467,7 +469,7 @@ put_chunks(struct sq_db *db, const struct put *p, struct mr_error *err)
 
 		i = next_chunk(p, i, &c);
 		c.last = i == p->n ? p->todo->last : p->text[i - 1].message;
-		code = sq_chunk_write(db, &c, err);
+		code = sq_chunk_write(db, &c, p->packs, err);
 		first = c.last + 1;
 		sq_chunk_free(&c);
 	} while (i < p->n && code == MR_STORE_OK);
@@ -566,7 +568,7 @@ sq_index_put(void *self, const struct mr_index_todo *t,
 {
 	struct sq *s = self;
 	struct put p = {.todo = t, .text = text, .n = n,
-		.most = s->index_block};
+		.most = s->index_block, .packs = s->index_packed};
 
 	return change(s, put_texts, &p, err);
 }
@@ -708,7 +710,7 @@ count_index(struct sq *s, struct sq_db *db, void *arg, struct mr_error *err)
 	/* Those that are gone are texts still, but messages no more. */
 	f->waiting = all + waiting > f->messages ?
 		all + waiting - f->messages : 0;
-	f->bytes = pages * 4096;
+	f->bytes = pages * PAGE;
 	if (store)
 		sq_read_end(s, store);
 	return code;

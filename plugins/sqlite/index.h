@@ -2,8 +2,8 @@
  * index.h - what the files of the search index share.
  *
  * The index is a database of its own, index.db, that may be lost at any time:
- * it is filled again from the messages. Texts stand in chunks, packed; each
- * chunk speaks for a range of message ids, and the ranges cover all ids up to
+ * it is filled again from the messages. Texts stand in chunks; each chunk
+ * speaks for a range of message ids, and the ranges cover all ids up to
  * a mark, but for gaps that are to be filled again. Blocks of about a
  * thousand texts have postings: which of them contain which three bytes.
  * Chunks behind the last block are loose, and looked through.
@@ -38,7 +38,7 @@ int sq_chunk_read(struct sq_db *db, int64_t id, struct sq_chunk *out,
 void sq_chunk_free(struct sq_chunk *c);
 const struct sq_text *sq_chunk_find(const struct sq_chunk *c, int64_t id);
 /* Writes texts (in c, with any bytes) as the chunk of their range. */
-int sq_chunk_write(struct sq_db *db, const struct sq_chunk *c,
+int sq_chunk_write(struct sq_db *db, const struct sq_chunk *c, bool packs,
 	struct mr_error *err);
 
 /* index_block.c. Makes the chunks of a range into a block; of none: nothing. */

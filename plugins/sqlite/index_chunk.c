@@ -1,6 +1,6 @@
 /*
  * index_chunk.c - texts, some tens in a row of the index's database. Packed
- * by zstd where the plugin was built with it.
+ * by zstd where that is wanted and the plugin was built with it.
  */
 #include "index.h"
 
@@ -33,20 +33,37 @@ pack(const char *bytes, size_t size, size_t *packed)
 	return NULL;
 }
 
+void
+sq_unpacker_free(void *unpacker)
+{
+#ifdef HAVE_ZSTD
+	ZSTD_freeDCtx(unpacker);
+#else
+	(void)unpacker;
+#endif
+}
+
 /* size: of the bytes as they were. NULL: not readable. */
 static char *
-unpack(const void *bytes, size_t packed, size_t size)
+unpack(struct sq_db *db, const void *bytes, size_t packed, size_t size)
 {
-	char *out = sq_alloc(size);
+	char *out = malloc(size + 1);
 
+	if (!out)
+		abort();
 	if (packed == size) {
 		if (size)
 			memcpy(out, bytes, size);
 		return out;
 	}
 #ifdef HAVE_ZSTD
-	if (ZSTD_decompress(out, size, bytes, packed) == size)
+	if (!db->unpacker)
+		db->unpacker = ZSTD_createDCtx();
+	if (db->unpacker && ZSTD_decompressDCtx(db->unpacker, out, size,
+		bytes, packed) == size)
 		return out;
+#else
+	(void)db;
 #endif
 	free(out);
 	return NULL;
@@ -93,7 +110,7 @@ sq_chunk_read(struct sq_db *db, int64_t id, struct sq_chunk *out,
 	step = sqlite3_step(st);
 	if (step == SQLITE_ROW && sqlite3_column_int64(st, 1) >= id) {
 		out->size = (size_t)sqlite3_column_int64(st, 3);
-		out->bytes = unpack(sqlite3_column_blob(st, 4),
+		out->bytes = unpack(db, sqlite3_column_blob(st, 4),
 			(size_t)sqlite3_column_bytes(st, 4), out->size);
 		if (out->bytes && read_heads(out,
 			(size_t)sqlite3_column_int64(st, 2))) {
@@ -161,16 +178,20 @@ join(const struct sq_chunk *c, size_t *size)
 }
 
 int
-sq_chunk_write(struct sq_db *db, const struct sq_chunk *c,
+sq_chunk_write(struct sq_db *db, const struct sq_chunk *c, bool packs,
 	struct mr_error *err)
 {
 	size_t size, packed;
-	char *plain = join(c, &size), *small = pack(plain, size, &packed);
-	int code = sq_run(db, err, "INSERT OR REPLACE INTO chunk (first, last,"
+	char *plain = join(c, &size), *small = NULL;
+	int code;
+
+	packed = size;
+	if (packs)
+		small = pack(plain, size, &packed);
+	code = sq_run(db, err, "INSERT OR REPLACE INTO chunk (first, last,"
 		" n, size, bytes) VALUES (?, ?, ?, ?, ?)", "iiiib", c->first,
 		c->last, (int64_t)c->n, (int64_t)size, small ? small : plain,
 		packed);
-
 	free(plain);
 	free(small);
 	return code;

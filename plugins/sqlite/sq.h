@@ -38,6 +38,7 @@ struct sq {
 	bool login_cache;
 	bool index;
 	int64_t index_block;
+	bool index_packed;
 
 	char *path;		/* folder in effect */
 	char *hostname;		/* the server's */

@@ -47,6 +47,10 @@ static const struct mr_setting settings[] = {
 		"Keep an index of texts for IMAP SEARCH. Without it a search "
 		"reads the messages; it finds the same, later. Turned off, "
 		"its files go."},
+	{"index_packed", MR_BOOL, 0, AT(index_packed), "false", 0, 0, NULL,
+		"Pack the texts of the index: they take a third of the room, "
+		"and words that many messages have are found in three times "
+		"the time. For texts that come from now on."},
 	{"index_block", MR_INT, 0, AT(index_block), "1024", 16, 1024, NULL,
 		"How many messages the index takes together. Fewer are sooner "
 		"found without being looked through, many make it smaller."},
