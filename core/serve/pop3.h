@@ -26,6 +26,7 @@ struct pop3_answer {
 #define POP3_ERR(text_) ((struct pop3_answer){"-ERR ", STR(text_), NULL})
 
 struct pop3_mail {
+	int64_t message_id;
 	uint64_t length;
 	uint32_t uid;
 	bool deleted;			/* marked; removed at QUIT */

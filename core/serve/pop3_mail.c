@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+
 #include "serve/row_cache.h"
 
 #define BLOCK 32768
@@ -29,7 +30,7 @@ add_mail(void *arg, const struct mr_row *row)
 		k->mail = mem_grow(k->mail, k->room * sizeof *k->mail);
 	}
 	k->mail[k->n_mail++] = (struct pop3_mail){.length = row->length,
-		.uid = row->uid};
+		.uid = row->uid, .message_id = row->message_id};
 	return 0;
 }
 
@@ -251,29 +252,16 @@ write_message(struct pop3 *k)
 	k->body = (struct pop3_body){.handle = NULL};
 }
 
-static int
-take_id(void *arg, const struct mr_row *row)
-{
-	*(int64_t *)arg = row->message_id;
-	return 0;
-}
-
 /* Opens the body for write_message. */
 static struct pop3_answer
 show_message(struct pop3 *k, const struct pop3_mail *mail, uint64_t lines)
 {
 	const struct store *s = &k->house->store;
-	struct mr_range one = {mail->uid, mail->uid};
 	struct mr_error me = {""};
 	struct pop3_answer r;
-	int64_t id = 0;
-	int code;
+	int code = s->op->body_open(s->self, mail->message_id,
+		&k->body.handle, &k->body.length, &me);
 
-	code = s->op->scan(s->self, k->mailbox, &one, 1, 0, MR_ROW_MESSAGE,
-		take_id, &id, &me);
-	if (code == MR_STORE_OK)
-		code = id ? s->op->body_open(s->self, id, &k->body.handle,
-			&k->body.length, &me) : MR_STORE_MISSING;
 	if (code == MR_STORE_MISSING)
 		return POP3_ERR("The message was removed meanwhile");
 	if (code != MR_STORE_OK)

@@ -32,47 +32,48 @@ gone(struct mr_error *err, int64_t message)
 		(long long)message);
 }
 
+/* A small body is copied on the way, if `small` is not NULL. */
 static int
-find(struct sq_db *db, int64_t message, struct where *w, struct mr_error *err)
+take(struct sq_db *db, sqlite3_stmt *st, int64_t message, struct where *w,
+	uint8_t **small, struct mr_error *err)
+{
+	w->length = (uint64_t)sqlite3_column_int64(st, 0);
+	w->segment = sqlite3_column_int64(st, 1);
+	w->offset = sqlite3_column_int64(st, 2);
+	snprintf(w->name, sizeof w->name, "%s", sq_text(st, 3));
+	if (w->segment || !small)
+		return MR_STORE_OK;
+	if (sqlite3_column_type(st, 4) == SQLITE_NULL ||
+		(uint64_t)sqlite3_column_bytes(st, 4) != w->length)
+		return sq_fail(err, MR_STORE_FAILED, "the body of message "
+			"%lld cannot be read: %s", (long long)message,
+			sqlite3_errmsg(db->handle));
+	*small = sq_alloc(w->length);
+	if (w->length)
+		memcpy(*small, sqlite3_column_blob(st, 4), w->length);
+	return MR_STORE_OK;
+}
+
+static int
+find(struct sq_db *db, int64_t message, struct where *w, uint8_t **small,
+	struct mr_error *err)
 {
 	sqlite3_stmt *st = sq_sql(db, "SELECT m.length, m.segment, m.offset,"
-		" s.name FROM message m LEFT JOIN segment s ON s.id = m.segment"
+		" s.name, b.bytes FROM message m LEFT JOIN segment s"
+		" ON s.id = m.segment LEFT JOIN body b ON b.message = m.id"
 		" WHERE m.id = ?");
 	int code;
 
 	sq_bind(st, "i", message);
-	code = sqlite3_step(st);
-	if (code == SQLITE_ROW) {
-		w->length = (uint64_t)sqlite3_column_int64(st, 0);
-		w->segment = sqlite3_column_int64(st, 1);
-		w->offset = sqlite3_column_int64(st, 2);
-		snprintf(w->name, sizeof w->name, "%s", sq_text(st, 3));
-	} else if (code != SQLITE_DONE) {
-		sq_fail_db(err, db, "finding a message");
-	}
-	sqlite3_reset(st);
-	return code == SQLITE_ROW ? MR_STORE_OK : code == SQLITE_DONE ?
-		gone(err, message) : MR_STORE_FAILED;
-}
-
-static int
-copy_row(struct sq_db *db, int64_t message, struct body *b,
-	struct mr_error *err)
-{
-	sqlite3_stmt *st = sq_sql(db, "SELECT bytes FROM body"
-		" WHERE message = ?");
-	int code = MR_STORE_OK;
-
-	sq_bind(st, "i", message);
-	if (sqlite3_step(st) == SQLITE_ROW &&
-		(uint64_t)sqlite3_column_bytes(st, 0) == b->length) {
-		b->row = sq_alloc(b->length);
-		if (b->length)
-			memcpy(b->row, sqlite3_column_blob(st, 0), b->length);
-	} else {
-		code = sq_fail(err, MR_STORE_FAILED, "the body of message "
-			"%lld cannot be read: %s", (long long)message,
-			sqlite3_errmsg(db->handle));
+	switch (sqlite3_step(st)) {
+	case SQLITE_ROW:
+		code = take(db, st, message, w, small, err);
+		break;
+	case SQLITE_DONE:
+		code = gone(err, message);
+		break;
+	default:
+		code = sq_fail_db(err, db, "finding a message");
 	}
 	sqlite3_reset(st);
 	return code;
@@ -99,7 +100,7 @@ open_segment(struct sq *s, int64_t message, const struct where *w,
 	db = sq_read(s, err);
 	if (!db)
 		return MR_STORE_FAILED;
-	code = find(db, message, &again, err);
+	code = find(db, message, &again, NULL, err);
 	sq_read_end(s, db);
 	return code;
 }
@@ -118,10 +119,8 @@ sq_body_open(void *self, int64_t message, void **body, uint64_t *length,
 		return MR_STORE_FAILED;
 	b = sq_alloc(sizeof *b);
 	b->fd = -1;
-	code = find(db, message, &w, err);
+	code = find(db, message, &w, &b->row, err);
 	b->length = w.length;
-	if (code == MR_STORE_OK && !w.segment)
-		code = copy_row(db, message, b, err);
 	sq_read_end(s, db);
 	if (code == MR_STORE_OK && w.segment)
 		code = open_segment(s, message, &w, b, err);

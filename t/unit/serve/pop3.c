@@ -73,7 +73,7 @@ body_open(void *self, int64_t id, void **body, uint64_t *length,
 	(void)err;
 	*body = &box[id - 1];
 	*length = strlen(box[id - 1].text);
-	return store_code;
+	return box[id - 1].gone ? MR_STORE_MISSING : store_code;
 }
 
 static int64_t
