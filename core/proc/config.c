@@ -159,6 +159,8 @@ const struct config_section config_sections[] = {
 	{"dns", dns_table, AT(config, dns), "Name resolution"},
 	{"dns.plan", zone_settings_table, AT(config, zone),
 		"What our domains want of DNS (mailroom dns)"},
+	{"dns.update", zone_update_settings_table, AT(config, dns_update),
+		"How records get into DNS (mailroom dns apply)"},
 	{"queue", queue_settings_table, AT(config, queue), "Outgoing mail"},
 	{"chain", chain_table, AT(config, chain), "Order of filters"},
 	{"reports", report_settings_table, AT(config, reports),

@@ -84,6 +84,7 @@ struct config {
 	struct imap_settings imap;
 	struct resolver_settings dns;
 	struct zone_settings zone;
+	struct zone_update_settings dns_update;
 	struct queue_settings queue;
 	struct chain_settings chain;
 	struct report_settings reports;

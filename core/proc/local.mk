@@ -49,12 +49,14 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/cli_tls_report.c core/proc/cli_import.c core/proc/cli_import.h \
 	core/proc/cli_import_imap.c core/proc/cli_export.c \
 	core/proc/cli_backup.c core/proc/cli_index.c core/proc/cli_fsck.c \
-	core/proc/cli_dns.c core/proc/dns_run.c core/proc/dns_run.h \
-	core/proc/dns_show.c core/proc/dns_show.h \
 	core/proc/cli_store.c \
 	core/proc/report_box.c core/proc/report_box.h \
 	core/proc/explain.c core/proc/explain.h \
 	core/proc/meaning.c core/proc/meaning.h
+mailroom_SOURCES += core/proc/cli_dns.c core/proc/cli_dns_apply.c \
+	core/proc/dns_run.c core/proc/dns_run.h \
+	core/proc/dns_show.c core/proc/dns_show.h \
+	core/proc/dns_lexicon.c core/proc/dns_lexicon.h
 mailroom_LDADD = $(CORE_LIBS)
 mailroom_LDFLAGS = $(AM_LDFLAGS) $(MFAPI_LDFLAGS)
 

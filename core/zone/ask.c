@@ -186,9 +186,8 @@ put_string(struct buf *out, const ldns_rdf *rdf)
 }
 
 static const char *
-value_of(const ldns_rr *rr, struct arena *a)
+data_of(const ldns_rr *rr, bool is_text, struct arena *a)
 {
-	bool is_text = ldns_rr_get_type(rr) == LDNS_RR_TYPE_TXT;
 	const char *value;
 	struct buf out;
 	size_t i;
@@ -207,6 +206,17 @@ value_of(const ldns_rr *rr, struct arena *a)
 	return value;
 }
 
+static void
+take_record(const ldns_rr *rr, struct arena *a, struct zone_answer *out)
+{
+	bool is_text = ldns_rr_get_type(rr) == LDNS_RR_TYPE_TXT;
+
+	out->exact[out->n] = data_of(rr, false, a);
+	out->value[out->n] = is_text ? data_of(rr, true, a) :
+		out->exact[out->n];
+	out->n++;
+}
+
 static bool
 is_of(const ldns_rr *rr, const ldns_rdf *name)
 {
@@ -221,6 +231,7 @@ read_records(const ldns_pkt *p, const ldns_rdf *name, enum zone_type type,
 	size_t i;
 
 	out->value = arena_alloc(a, VALUES_MOST * sizeof *out->value);
+	out->exact = arena_alloc(a, VALUES_MOST * sizeof *out->exact);
 	for (i = 0; i < ldns_rr_list_rr_count(list); i++) {
 		const ldns_rr *rr = ldns_rr_list_rr(list, i);
 		bool is_alias = ldns_rr_get_type(rr) == LDNS_RR_TYPE_CNAME;
@@ -229,9 +240,9 @@ read_records(const ldns_pkt *p, const ldns_rdf *name, enum zone_type type,
 			continue;
 		if ((unsigned)ldns_rr_get_type(rr) == (unsigned)type &&
 			out->n < VALUES_MOST)
-			out->value[out->n++] = value_of(rr, a);
+			take_record(rr, a, out);
 		else if (is_alias)
-			out->alias = value_of(rr, a);
+			out->alias = data_of(rr, false, a);
 	}
 	out->status = out->n || out->alias ? ZONE_HAS : ZONE_NONE;
 }

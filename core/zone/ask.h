@@ -40,6 +40,7 @@ enum zone_status { ZONE_HAS, ZONE_NONE, ZONE_SILENT, ZONE_REFUSED };
 struct zone_answer {
 	enum zone_status status;
 	const char **value;	/* as zone_record has them */
+	const char **exact;	/* as zone files do, texts cut as they are */
 	size_t n;
 	const char *alias;	/* the name is a CNAME of this, or NULL */
 	const char *reason;	/* of REFUSED: "SERVFAIL", "not its zone" */

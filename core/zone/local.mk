@@ -4,7 +4,8 @@ libcore_a_SOURCES += core/zone/record.c core/zone/record.h \
 	core/zone/settings.c core/zone/settings.h \
 	core/zone/plan.c core/zone/plan.h \
 	core/zone/ask.c core/zone/ask.h \
-	core/zone/verify.c core/zone/verify.h
+	core/zone/verify.c core/zone/verify.h \
+	core/zone/change.c core/zone/change.h core/zone/update.c
 
 check_PROGRAMS += t/unit/zone/spf
 t_unit_zone_spf_SOURCES = t/unit/zone/spf.c

@@ -1,11 +1,12 @@
 /*
- * settings.c - the table of [dns.plan].
+ * settings.c - the tables of [dns.plan] and [dns.update].
  */
 #include "zone/settings.h"
 
 #include <stddef.h>
 
 #define AT(field) offsetof(struct zone_settings, field)
+#define OF(field) offsetof(struct zone_update_settings, field)
 #define DMARC "none|quarantine|reject"
 #define STS "off|testing|enforce"
 
@@ -37,5 +38,18 @@ const struct mr_setting zone_settings_table[] = {
 		"live, instead of those that DNS names for the domain."},
 	{"authority_port", MR_INT, 0, AT(port), "53", 1, 65535, NULL,
 		"Port at which the domain's name servers are asked."},
+	MR_SETTINGS_END,
+};
+
+const struct mr_setting zone_update_settings_table[] = {
+	{"server", MR_TEXT, 0, OF(server), "\"\"", 0, 0, NULL,
+		"Name server that takes updates (RFC 2136), as "
+		"\"address:port\". Empty: the first of the zone."},
+	{"key", MR_TEXT, 0, OF(key), "\"\"", 0, 0, NULL,
+		"Name of the key that updates are signed with (TSIG)."},
+	{"algorithm", MR_CHOICE, 0, OF(algorithm), "\"hmac-sha256\"", 0, 0,
+		"hmac-sha256|hmac-sha512|hmac-sha1", "Of that key."},
+	{"secret", MR_SECRET, 0, OF(secret), "\"\"", 0, 0, NULL,
+		"The key itself, in base64."},
 	MR_SETTINGS_END,
 };

@@ -1,5 +1,6 @@
 /*
- * settings.h - [dns.plan]: what the domains want of DNS.
+ * settings.h - [dns.plan], what the domains want of DNS, and [dns.update], how
+ * it gets there.
  */
 #ifndef ZONE_SETTINGS_H
 #define ZONE_SETTINGS_H
@@ -21,7 +22,14 @@ struct zone_settings {		/* [dns.plan] */
 	struct mr_list servers;
 	int64_t port;
 };
-extern const struct mr_setting zone_settings_table[];
+
+struct zone_update_settings {	/* [dns.update] */
+	const char *server;	/* "": the zone's first */
+	const char *key, *secret;
+	int64_t algorithm;
+};
+extern const struct mr_setting zone_settings_table[],
+	zone_update_settings_table[];
 extern const char *const zone_dmarc_names[], *const zone_sts_names[];
 
 #endif

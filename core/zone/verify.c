@@ -28,9 +28,10 @@ takes_place(const struct zone_record *r, const char *live)
 }
 
 static void
-take_live(struct zone_found *out, const char *value)
+take_live(struct zone_found *out, const char *value, const char *exact)
 {
-	out->live[out->n_live++] = value;
+	out->live[out->n_live] = value;
+	out->exact[out->n_live++] = exact;
 }
 
 /* Addresses of the host where an alias of it is wanted do as well. */
@@ -67,7 +68,7 @@ sort_values(const struct zone_plan *p, const struct zone_record *r,
 			is_there = true;
 		else if (r->rule != ZONE_ALONE || !zone_has(p, r->name,
 			r->type, live))
-			take_live(out, live);
+			take_live(out, live, answer->exact[i]);
 	}
 	return is_there;
 }
@@ -96,12 +97,13 @@ zone_judge(const struct zone_plan *p, const struct zone_record *r,
 	*out = (struct zone_found){.record = r, .say = "",
 		.live_type = r->type};
 	out->live = arena_alloc(a, (answer->n + 1) * sizeof *out->live);
+	out->exact = arena_alloc(a, (answer->n + 1) * sizeof *out->exact);
 	if (answer->status == ZONE_SILENT || answer->status == ZONE_REFUSED) {
 		out->finding = ZONE_UNREACHED;
 	} else if (answer->alias && r->type != ZONE_CNAME) {
 		out->finding = ZONE_ALIAS;
 		out->live_type = ZONE_CNAME;
-		take_live(out, answer->alias);
+		take_live(out, answer->alias, answer->alias);
 	} else {
 		out->is_there = sort_values(p, r, answer, out, &in_place);
 		out->finding = finding_of(r, out->is_there, in_place,
@@ -131,6 +133,7 @@ judge_host(struct asking *g, struct zone_server *s, struct zone_found *out)
 			continue;
 		out->live_type = types[i];
 		out->live = got.value;
+		out->exact = got.exact;
 		out->finding = is_host_itself(g->p, &got) ? ZONE_RIGHT :
 			ZONE_DIFFERS;
 		out->n_live = out->finding == ZONE_RIGHT ? 0 : got.n;

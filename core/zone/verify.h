@@ -24,6 +24,7 @@ struct zone_found {
 	bool is_there;		/* as wanted, whatever else is */
 	const char **live;	/* what takes its place now; of an alias its
 				   target */
+	const char **exact;	/* the same, as zone files have them */
 	size_t n_live;
 	enum zone_type live_type;	/* of those; mostly the record's */
 	const char *say;	/* what it is about and what to do, a sentence;

@@ -3,6 +3,9 @@
     with Knot({"test": "a A 127.0.0.1\\n..."}, unsigned={"bare.test": ...}) as k:
         ... k.address, k.anchors (a file for [dns] trust_anchors) ...
         k.change("test", new text)
+
+With update_key=(name, algorithm, secret) its zones take updates that are
+signed with the key.
 """
 import os
 import shutil
@@ -19,8 +22,9 @@ HEAD = "$TTL 1\n@ SOA ns.%s. root.%s. %d 60 60 60 1\n@ NS ns.%s.\n" \
 
 
 class Knot:
-    def __init__(self, signed, unsigned=None):
+    def __init__(self, signed, unsigned=None, update_key=None):
         self.signed = signed
+        self.update_key = update_key
         self.zones = {**signed, **(unsigned or {})}
         self.serial = 1
 
@@ -65,12 +69,22 @@ class Knot:
                  "database:", "  storage: " + self.dir + "/db",
                  "log:", "  - target: stderr", "    any: info",
                  "policy:", "  - id: p", "    algorithm: ecdsap256sha256",
-                 "    single-type-signing: on", "zone:"]
+                 "    single-type-signing: on"]
+        if self.update_key:
+            lines += ["key:", "  - id: " + self.update_key[0],
+                      "    algorithm: " + self.update_key[1],
+                      "    secret: " + self.update_key[2],
+                      "acl:", "  - id: update",
+                      "    key: " + self.update_key[0],
+                      "    action: update"]
+        lines += ["zone:"]
         for zone in self.zones:
             lines += ["  - domain: " + zone + ".",
                       "    file: %s/%s.zone" % (self.dir, zone),
                       "    zonefile-sync: -1", "    journal-content: all",
                       "    zonefile-load: difference-no-serial"]
+            if self.update_key:
+                lines += ["    acl: update"]
             if zone in self.signed:
                 lines += ["    dnssec-signing: on", "    dnssec-policy: p"]
         with open(self.conf, "w") as f:
