@@ -13,3 +13,7 @@ t/bench/noop_native.so: t/bench/noop.c
 CLEANFILES += $(bench_modules)
 bench-milter: t/bench/milter t/bench/noop $(bench_modules)
 .PHONY: bench-milter
+EXTRA_PROGRAMS += t/bench/squeeze
+t_bench_squeeze_SOURCES = t/bench/squeeze.c
+t_bench_squeeze_CFLAGS = $(MR_CFLAGS) $(ZSTD_CFLAGS) $(OPENSSL_CFLAGS)
+t_bench_squeeze_LDADD = $(ZSTD_LIBS) $(OPENSSL_LIBS)
