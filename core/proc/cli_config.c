@@ -76,6 +76,14 @@ show_core(struct buf *out, const struct config *c, bool help)
 		show_section(out, name, nexthop_settings_table,
 			&c->routes.item[i], help);
 	}
+	for (i = 0; i < c->expire.n; i++) {
+		char name[300];
+
+		snprintf(name, sizeof name, "mailbox.%s",
+			c->expire.item[i].mailbox);
+		show_section(out, name, expire_settings_table,
+			&c->expire.item[i], help);
+	}
 }
 
 static void

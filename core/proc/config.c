@@ -168,6 +168,8 @@ const struct config_section config_sections[] = {
 	{"listen.NAME", listener_settings_table, SIZE_MAX, "A listener"},
 	{"route.NAME", nexthop_settings_table, SIZE_MAX,
 		"Where mail for other domains goes"},
+	{"mailbox.NAME", expire_settings_table, SIZE_MAX,
+		"Mailboxes of this name, of all accounts"},
 	{NULL, NULL, 0, NULL},
 };
 
@@ -251,8 +253,8 @@ static void
 check_sections(const struct config *c, struct conf_report *report)
 {
 	static const char *const known[] = {"log", "tls", "workers", "limits",
-		"smtp", "imap", "dns", "queue", "chain", "reports", "listen", "route",
-		"plugin", "milter"};
+		"smtp", "imap", "dns", "queue", "chain", "reports", "listen",
+		"route", "mailbox", "plugin", "milter"};
 	const struct conf_node *n;
 	size_t at = 0, i;
 	struct str key;
@@ -303,6 +305,35 @@ read_listeners(struct config *c, struct conf_report *report)
 		l->name = arena_cstr(&c->arena, key);
 		conf_fill(c->doc, n, section, listener_settings_table, l,
 			false, &c->arena, report);
+	}
+}
+
+static void
+read_mailboxes(struct config *c, struct conf_report *report)
+{
+	const struct conf_node *all = conf_find(conf_root(c->doc), "mailbox");
+	struct expire_rule *rule;
+	const struct conf_node *n;
+	size_t at = 0, count = 0;
+	struct str key;
+
+	if (!all || conf_type_of(all) != CONF_TABLE)
+		return;
+	while (conf_next(all, &at, &key))
+		count++;
+	c->expire.item = rule = arena_alloc(&c->arena,
+		(count + 1) * sizeof *rule);
+	for (at = 0; (n = conf_next(all, &at, &key));) {
+		const char *section = arena_printf(&c->arena, "mailbox.%.*s",
+			STR_ARGS(key));
+
+		rule[c->expire.n].mailbox = arena_cstr(&c->arena, key);
+		if (conf_type_of(n) != CONF_TABLE)
+			conf_error(c->doc, n, true, report,
+				"must be a section [%s]", section);
+		else if (conf_fill(c->doc, n, section, expire_settings_table,
+			&rule[c->expire.n], false, &c->arena, report))
+			c->expire.n++;
 	}
 }
 
@@ -405,6 +436,7 @@ config_parse(struct str text, const char *file, struct conf_report *report)
 	check_parts(c, "dns", report);
 	read_listeners(c, report);
 	config_read_routes(c, report);
+	read_mailboxes(c, report);
 	check_whole(c, report);
 	return c;
 }

@@ -20,6 +20,7 @@
 #include "net/dns.h"
 #include "plug/hooks.h"
 #include "plug/plugin.h"
+#include "proc/expire.h"
 #include "queue/nexthop.h"
 #include "queue/queue.h"
 #include "report/outgoing.h"
@@ -89,6 +90,7 @@ struct config {
 	struct chain_settings chain;
 	struct report_settings reports;
 	struct nexthops routes;		/* [route.NAME] */
+	struct expire_rules expire;	/* [mailbox.NAME] */
 	struct listener *listener;
 	size_t n_listener;
 };

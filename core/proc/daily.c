@@ -24,6 +24,7 @@
 
 struct daily {
 	struct report_house *house;
+	const struct expire_rules *rules;
 	pthread_t thread;
 	int stop;		/* eventfd */
 	atomic_bool stopping;
@@ -77,6 +78,26 @@ send_all(struct daily *d)
 		log_error("report.send", LOG_S("error", e.text));
 }
 
+static void
+log_expired(void *arg, const char *account, const char *mailbox,
+	uint32_t messages)
+{
+	(void)arg;
+	log_info("mailbox.expire", LOG_S("account", account),
+		LOG_S("mailbox", mailbox), LOG_N("messages", messages));
+}
+
+static void
+expire_all(struct daily *d)
+{
+	const struct expire x = {.store = d->house->store, .rules = d->rules,
+		.is_over = is_over, .told = log_expired, .arg = d};
+	struct err e = {0};
+
+	if (expire_run(&x, &e) < 0)
+		log_error("mailbox.expire", LOG_S("error", e.text));
+}
+
 /* false: it is time to stop. */
 static bool
 sleep_ms(struct daily *d, int64_t ms)
@@ -97,15 +118,18 @@ run(void *arg)
 		return NULL;
 	do {
 		day = (clock_wall() - d->after_ms) / DAY_MS;
-		if (day != done)
+		if (day != done) {
 			send_all(d);
+			expire_all(d);
+		}
 		done = day;
 	} while (sleep_ms(d, LOOK_MS));
 	return NULL;
 }
 
 struct daily *
-daily_start(struct report_house *h, struct err *e)
+daily_start(struct report_house *h, const struct expire_rules *rules,
+	struct err *e)
 {
 	struct daily *d = mem_alloc(sizeof *d);
 	pthread_attr_t attr;
@@ -113,7 +137,8 @@ daily_start(struct report_house *h, struct err *e)
 	int code;
 
 	enc_random(&random, sizeof random);
-	*d = (struct daily){.house = h, .after_ms = random % SPREAD_MS};
+	*d = (struct daily){.house = h, .rules = rules,
+		.after_ms = random % SPREAD_MS};
 	d->stop = eventfd(0, EFD_CLOEXEC);
 	h->is_over = is_over;
 	h->arg = d;

@@ -1,11 +1,12 @@
 /*
  * daily.h - what the runner does once a day: reports of the days that are over
- * go out.
+ * go out, and mailboxes that have `expire` are gone through.
  */
 #ifndef PROC_DAILY_H
 #define PROC_DAILY_H
 
 #include "base/err.h"
+#include "proc/expire.h"
 #include "report/outgoing.h"
 
 struct daily;
@@ -13,7 +14,8 @@ struct daily;
 /* The first round begins some minutes after the start, then each day some time
  * after midnight UTC, not at the same minute as all others. NULL with e. The
  * house is the caller's, but for is_over. */
-struct daily *daily_start(struct report_house *h, struct err *e);
+struct daily *daily_start(struct report_house *h,
+	const struct expire_rules *rules, struct err *e);
 /* Waits for the report that is being sent. */
 void daily_stop(struct daily *d);
 /* One round, now. How many were sent, or -1. */

@@ -10,6 +10,7 @@ libcore_a_SOURCES += \
 	core/proc/daily.c core/proc/daily.h \
 	core/proc/dkim_key.c core/proc/dkim_key.h \
 	core/proc/dns_facts.c core/proc/dns_facts.h \
+	core/proc/expire.c core/proc/expire.h \
 	core/proc/indexer.c core/proc/indexer.h \
 	core/proc/generation.c core/proc/generation.h \
 	core/proc/isolate.c core/proc/isolate.h \
@@ -35,7 +36,7 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/cli_server.c core/proc/cli_milter.c core/proc/cli_plugin.c \
 	core/proc/cli_plugin_new.c core/proc/cli_plugin_rust.h \
 	core/proc/cli_plugin_rust.c core/proc/cli_explain.c core/proc/cli_probe.c \
-	core/proc/cli_filter.c core/proc/cli_dkim.c \
+	core/proc/cli_filter.c core/proc/cli_dkim.c core/proc/cli_expire.c \
 	core/proc/cli_asan.c core/proc/cli_make.c core/proc/cli_make.h \
 	core/proc/cli_plugin_run.c core/proc/cli_backtest.c \
 	core/proc/cli_record.c core/proc/cli_dry.h \
