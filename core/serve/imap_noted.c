@@ -146,7 +146,7 @@ watch_all(struct imap *k, struct noted_list *l)
 	size_t i;
 
 	for (i = 0; i < l->n; i++)
-		if (l->at[i].events & NOTIFY_MESSAGES)
+		if (l->at[i].events & (NOTIFY_MESSAGES | NOTIFY_METADATA))
 			watch_add(k->house->watch, &l->at[i].watch,
 				&k->session->guest, l->at[i].m.id);
 }
@@ -281,6 +281,76 @@ tell_first(struct imap *k, const struct noted_list *is, struct mr_error *me)
 	return code;
 }
 
+/* ----------------------------------------------------------- annotations */
+
+struct annotation {
+	struct annotation *next;
+	int64_t mailbox;
+	const char *name;
+};
+
+struct annotations {
+	struct arena *arena;
+	struct annotation *first, **end;
+};
+
+static int
+add_annotation(void *arg, int64_t mailbox, const char *name)
+{
+	struct annotations *l = arg;
+	struct annotation *a = arena_alloc(l->arena, sizeof *a);
+
+	*a = (struct annotation){.mailbox = mailbox,
+		.name = arena_cstr(l->arena, str_from(name))};
+	*l->end = a;
+	l->end = &a->next;
+	return 0;
+}
+
+/* Names alone (RFC 5464 section 4.4.2). */
+static void
+say_annotation(struct imap *k, const struct annotation *a)
+{
+	const struct noted_list *list = &k->notify->list;
+	const struct noted key = {.m.id = a->mailbox}, *b = NULL;
+	const char *name = "";
+	struct buf out;
+
+	if (a->mailbox && list->n)
+		b = bsearch(&key, list->at, list->n, sizeof key, by_id);
+	if (b)
+		name = b->m.name;
+	if (a->mailbox ? !b || !(b->events & NOTIFY_METADATA) :
+		!(k->notify->all & NOTIFY_SERVER))
+		return;
+	buf_init(&out, BUF_NO_CAP);
+	buf_adds(&out, "* METADATA ");
+	imap_name_out(k, &out, name);
+	buf_addf(&out, " %s\r\n", a->name);
+	stream_write_str(&k->session->stream, buf_str(&out));
+	buf_free(&out);
+}
+
+/* At first only the point from which on changes are told is taken. */
+static int
+tell_annotations(struct imap *k, bool first, struct mr_error *me)
+{
+	const struct store *s = &k->house->store;
+	struct annotations l = {.arena = &k->session->command};
+	const struct annotation *a;
+	int64_t since = first ? INT64_MAX : k->notify->annotations;
+	int code;
+
+	l.end = &l.first;
+	if (!(k->notify->all & (NOTIFY_METADATA | NOTIFY_SERVER)))
+		return MR_STORE_OK;
+	code = s->op->metadata_changed(s->self, k->account, since,
+		add_annotation, &l, &k->notify->annotations, me);
+	for (a = l.first; a && code == MR_STORE_OK; a = a->next)
+		say_annotation(k, a);
+	return code;
+}
+
 /* -------------------------------------------------------------- together */
 
 /* The same mailboxes under the same names and watched alike: the old list may
@@ -319,7 +389,7 @@ imap_noted_tell(struct imap *k)
 	struct noted_list *was = &k->notify->list, is;
 	struct mr_error me = {{0}};
 	bool alike = false;
-	int code = MR_STORE_OK;
+	int code = was->n ? MR_STORE_OK : tell_annotations(k, true, &me);
 
 	while (!alike && code == MR_STORE_OK) {
 		code = list_all(k, &is, &me);
@@ -337,6 +407,8 @@ imap_noted_tell(struct imap *k)
 		imap_noted_free(k, was);
 		*was = is;
 	}
+	if (code == MR_STORE_OK)
+		code = tell_annotations(k, false, &me);
 	if (code != MR_STORE_OK && code != MR_STORE_STOPPED)
 		imap_store_failed(k, code, &me);
 	return code == MR_STORE_OK;

@@ -17,7 +17,8 @@
 #include "serve/imap_place.h"
 
 #define BADEVENT "BADEVENT (MessageNew MessageExpunge FlagChange " \
-	"MailboxName SubscriptionChange)"
+	"MailboxName SubscriptionChange MailboxMetadataChange " \
+	"ServerMetadataChange)"
 #define GROUPS_MOST 64
 #define NAMES_MOST 256		/* of one group */
 
@@ -26,8 +27,8 @@ imap_has_notify(const struct imap *k)
 {
 	const struct mr_store *op = k->house->store.op;
 
-	return k->house->watch && MR_HAS(op, account_number) &&
-		op->account_number;
+	return k->house->watch && MR_HAS(op, metadata_changed) &&
+		op->account_number && op->metadata_changed;
 }
 
 void
@@ -94,6 +95,8 @@ take_event(struct parsing *p, struct notify_group *g)
 		{"MessageNew", NOTIFY_NEW}, {"MessageExpunge", NOTIFY_EXPUNGE},
 		{"FlagChange", NOTIFY_FLAGS}, {"MailboxName", NOTIFY_NAME},
 		{"SubscriptionChange", NOTIFY_SUBSCRIPTION},
+		{"MailboxMetadataChange", NOTIFY_METADATA},
+		{"ServerMetadataChange", NOTIFY_SERVER},
 	};
 	size_t i, n = sizeof known / sizeof *known;
 	struct str word;
@@ -231,6 +234,7 @@ take_group(struct parsing *p, struct notify_group *g)
 		!imap_blank(p->in) || !take_events(p, g) ||
 		!imap_char(p->in, ')'))
 		return false;
+	n->all |= g->events;
 	if (g->filter > NOTIFY_DELAYED)
 		return true;
 	if (n->tells_selected)

@@ -20,6 +20,8 @@ struct imap;
 enum notify_event {		/* bits */
 	NOTIFY_NEW = 1, NOTIFY_EXPUNGE = 2, NOTIFY_FLAGS = 4,
 	NOTIFY_NAME = 8, NOTIFY_SUBSCRIPTION = 16,
+	NOTIFY_METADATA = 32,
+	NOTIFY_SERVER = 64,	/* annotations of the server */
 };
 #define NOTIFY_MESSAGES (NOTIFY_NEW | NOTIFY_EXPUNGE | NOTIFY_FLAGS)
 
@@ -35,7 +37,7 @@ struct notify_group {		/* the first that fits a mailbox counts */
 };
 
 /* A mailbox as it was told last. All of the account are kept, so that a
- * missing one is one that was removed; those with message events are
+ * missing one is one that was removed; those with events of their own are
  * watched. */
 struct noted {
 	struct watch_entry watch;
@@ -58,7 +60,9 @@ struct imap_notify {
 	const char *attributes;		/* FETCH of new messages there, or NULL */
 	bool others;			/* mailboxes of others matter */
 	bool status;			/* NOTIFY SET STATUS */
+	unsigned all;			/* events of any group */
 	int64_t account;		/* its number in the store */
+	int64_t annotations;		/* changes up to here were told */
 	struct watch_entry watch;	/* names and subscriptions */
 	struct noted_list list;
 };

@@ -327,7 +327,8 @@ enum mr_change_kind {
 	MR_CHANGE_MAILBOX = 1,	/* id: the mailbox; 0: any may have changed */
 	MR_CHANGE_QUEUE,	/* something may be due earlier */
 	MR_CHANGE_ACCOUNT,	/* id: account_number of one whose names of
-				   mailboxes, subscriptions or rights changed */
+				   mailboxes, subscriptions, rights or
+				   annotations changed */
 };
 
 struct mr_change {
@@ -856,6 +857,15 @@ struct mr_store {
 	 * flags; their bytes are shared with the queue. */
 	int (*queue_mirror)(void *self, const struct mr_mirror *m,
 		struct mr_error *err);
+
+
+	/* Annotations that this account may see and that were set or taken
+	 * away after `since`, in that order, as far as they are remembered;
+	 * also in mailboxes of others. *now: what to ask with the next time.
+	 * MR_CHANGE_ACCOUNT or MR_CHANGE_MAILBOX tells of them. */
+	int (*metadata_changed)(void *self, const char *account, int64_t since,
+		int (*each)(void *arg, int64_t mailbox, const char *name),
+		void *arg, int64_t *now, struct mr_error *err);
 };
 
 #ifdef __cplusplus

@@ -344,6 +344,9 @@ run_account_remove(struct sq_tx *tx, void *arg, struct mr_error *err)
 		code = sq_run(tx->db, err, "DELETE FROM metadata"
 			" WHERE account = ?", "i", id);
 	if (code == MR_STORE_OK)
+		code = sq_run(tx->db, err, "DELETE FROM metadata_change"
+			" WHERE account = ?", "i", id);
+	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "DELETE FROM acl WHERE identifier"
 			" IN (?1, '-' || ?1)", "s", e->name);
 	if (code == MR_STORE_OK)

@@ -134,6 +134,7 @@ static const struct rule rules[] = {
 	NO_MAILBOX("vanished", "notes of removed messages"),
 	NO_MAILBOX("imported", "notes of imported messages"),
 	NO_MAILBOX("metadata", "annotations"),
+	NO_MAILBOX("metadata_change", "notes of annotations"),
 	NO_MAILBOX("acl", "rights"),
 	{"SELECT x.account, count(*) || ' subscriptions of account ' ||"
 	" x.account || ', which is not there' FROM subscription x WHERE NOT"

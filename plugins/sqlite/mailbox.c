@@ -297,7 +297,8 @@ run_use(struct sq_tx *tx, void *arg, struct mr_error *err)
 	if (code == MR_STORE_MISSING)
 		return sq_fail(err, code, "there is no such mailbox");
 	if (code == MR_STORE_OK)
-		sq_changed(tx, MR_CHANGE_ACCOUNT, account, 0);
+		code = sq_metadata_note(tx, c->mailbox, account,
+			"/private/specialuse", err);
 	return code;
 }
 

@@ -3,12 +3,16 @@
  *
  * A row belongs to a mailbox (0: the store) and, where its name begins with
  * /private/, to the account that made it; what is shared belongs to account
- * 0. Rows follow the mailbox's id, so renaming needs nothing here. Callers'
- * threads read, the writing thread changes.
+ * 0. Rows follow the mailbox's id, so renaming needs nothing here. Beside
+ * them stands when each name was last set or taken away, for those who want to
+ * be told; of each owner's names in a mailbox the last ones are remembered.
+ * Callers' threads read, the writing thread changes.
  */
 #include "sq.h"
 
 #include <string.h>
+
+#define CHANGES_MOST 200
 
 static bool
 is_private(const char *name)
@@ -52,6 +56,63 @@ sq_metadata_get(void *self, const char *account, int64_t mailbox,
 	return code;
 }
 
+int
+sq_metadata_changed(void *self, const char *account, int64_t since,
+	int (*each)(void *arg, int64_t mailbox, const char *name), void *arg,
+	int64_t *now, struct mr_error *err)
+{
+	struct sq_db *db = sq_read(self, err);
+	int step = SQLITE_DONE, code;
+	sqlite3_stmt *st;
+	int64_t id = 0;
+
+	if (!db)
+		return MR_STORE_FAILED;
+	code = sq_account_id(db, account, &id, err);
+	if (code == MR_STORE_OK)
+		code = sq_number(db, err, now, "SELECT coalesce(max(value), 0)"
+			" FROM counter WHERE name = 'metadata'", "");
+	st = sq_sql(db, "SELECT mailbox, name FROM metadata_change"
+		" WHERE changed > ? AND account IN (0, ?) ORDER BY changed");
+	sq_bind(st, "ii", since, id);
+	while (code == MR_STORE_OK && (step = sqlite3_step(st)) == SQLITE_ROW)
+		if (each(arg, sqlite3_column_int64(st, 0), sq_text(st, 1)))
+			code = MR_STORE_STOPPED;
+	if (code == MR_STORE_OK && step != SQLITE_DONE)
+		code = sq_fail_db(err, db, "reading annotations");
+	sqlite3_reset(st);
+	sq_read_end(self, db);
+	return code;
+}
+
+/* Who may see it is told: of what is shared, who watches the mailbox. */
+int
+sq_metadata_note(struct sq_tx *tx, int64_t mailbox, int64_t account,
+	const char *name, struct mr_error *err)
+{
+	int64_t whose = is_private(name) ? account : 0, n = 0;
+	int code = sq_number(tx->db, err, &n, "INSERT INTO counter"
+		" VALUES ('metadata', 1) ON CONFLICT (name) DO UPDATE"
+		" SET value = value + 1 RETURNING value", "");
+
+	if (code == MR_STORE_OK)
+		code = sq_run(tx->db, err, "INSERT INTO metadata_change"
+			" (mailbox, account, name, changed) VALUES (?, ?, ?, ?)"
+			" ON CONFLICT DO UPDATE SET changed ="
+			" excluded.changed", "iisi", mailbox, whose, name, n);
+	if (code == MR_STORE_OK)
+		code = sq_run(tx->db, err, "DELETE FROM metadata_change"
+			" WHERE mailbox = ?1 AND account = ?2 AND changed <="
+			" (SELECT changed FROM metadata_change"
+			" WHERE mailbox = ?1 AND account = ?2"
+			" ORDER BY changed DESC LIMIT 1 OFFSET ?3)", "iii",
+			mailbox, whose, (int64_t)CHANGES_MOST);
+	sq_changed(tx, MR_CHANGE_ACCOUNT, account, 0);
+	if (mailbox)
+		sq_changed(tx, MR_CHANGE_MAILBOX, mailbox, 0);
+	return code;
+}
+
 struct change {
 	const char *account;
 	int64_t mailbox;
@@ -65,7 +126,10 @@ set_one(struct sq_tx *tx, const struct change *c, int64_t account,
 	const struct mr_metadata *e, struct mr_error *err)
 {
 	int64_t whose = is_private(e->name) ? account : 0;
+	int code = sq_metadata_note(tx, c->mailbox, account, e->name, err);
 
+	if (code != MR_STORE_OK)
+		return code;
 	if (!e->value.at)
 		return sq_run(tx->db, err, "DELETE FROM metadata"
 			" WHERE mailbox = ? AND account = ? AND name = ?",

@@ -202,6 +202,9 @@ sq_mailbox_remove(struct sq_tx *tx, int64_t mailbox, struct mr_error *err)
 		code = sq_run(tx->db, err, "DELETE FROM imported"
 			" WHERE mailbox = ?", "i", mailbox);
 	if (code == MR_STORE_OK)
+		code = sq_run(tx->db, err, "DELETE FROM metadata_change"
+			" WHERE mailbox = ?", "i", mailbox);
+	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "DELETE FROM acl WHERE mailbox = ?",
 			"i", mailbox);
 	if (code == MR_STORE_OK)

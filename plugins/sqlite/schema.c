@@ -120,6 +120,12 @@ static const char *const step[] = {
 	"ALTER TABLE entry ADD COLUMN sent_ms INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE entry ADD COLUMN sent_zone INTEGER NOT NULL DEFAULT 0;",
 	"ALTER TABLE account ADD COLUMN message_quota INTEGER NOT NULL DEFAULT 0;",
+	/* metadata.c: which annotations were set or taken away, in order. */
+	"CREATE TABLE metadata_change (mailbox INTEGER NOT NULL,"
+	" account INTEGER NOT NULL, name TEXT NOT NULL,"
+	" changed INTEGER NOT NULL, PRIMARY KEY (mailbox, account, name))"
+	" WITHOUT ROWID;"
+	"CREATE INDEX metadata_changed ON metadata_change (changed);",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

@@ -373,6 +373,13 @@ int sq_metadata_get(void *self, const char *account, int64_t mailbox,
 int sq_metadata_set(void *self, const char *account, int64_t mailbox,
 	const struct mr_metadata *entry, size_t n, uint32_t most,
 	struct mr_error *err);
+int sq_metadata_changed(void *self, const char *account, int64_t since,
+	int (*each)(void *arg, int64_t mailbox, const char *name), void *arg,
+	int64_t *now, struct mr_error *err);
+/* Inside a change: this annotation is another one now. account: that of a
+ * private one. */
+int sq_metadata_note(struct sq_tx *tx, int64_t mailbox, int64_t account,
+	const char *name, struct mr_error *err);
 /* ledger.c */
 int sq_ledger(void *self, const struct mr_ledger_query *q,
 	int (*each)(void *arg, const struct mr_ledger_row *row), void *arg,

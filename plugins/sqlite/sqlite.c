@@ -293,6 +293,7 @@ static const struct mr_store store = {
 	.quota_get = sq_quota_get,
 	.quota_set = sq_quota_set,
 	.queue_mirror = sq_queue_mirror,
+	.metadata_changed = sq_metadata_changed,
 };
 
 MR_PLUGIN = {

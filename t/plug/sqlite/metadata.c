@@ -115,6 +115,55 @@ test_count(void **state)
 	assert_int_equal(put(A, 0, "/shared/4", "x"), MR_STORE_OK);
 }
 
+static int
+add_change(void *arg, int64_t mailbox, const char *name)
+{
+	char *text = arg;
+	size_t n = strlen(text);
+
+	snprintf(text + n, 1000 - n, "%s%s ", mailbox ? "" : "server ", name);
+	return 0;
+}
+
+static const char *
+changed(const char *account, int64_t since, int64_t *now)
+{
+	static char text[1000];
+
+	text[0] = '\0';
+	assert_int_equal(store.op->metadata_changed(store.self, account, since,
+		add_change, text, now, &err), MR_STORE_OK);
+	return text;
+}
+
+static void
+test_changed(void **state)
+{
+	int64_t inbox = inbox_of(A), now = 0, later, i;
+	char name[40];
+
+	(void)state;
+	assert_string_equal(changed(A, 0, &now), "");
+	assert_int_equal(put(A, inbox, "/private/c", "x"), MR_STORE_OK);
+	assert_int_equal(put(A, inbox, "/shared/c", "x"), MR_STORE_OK);
+	assert_int_equal(put(A, 0, "/private/s", "x"), MR_STORE_OK);
+	assert_string_equal(changed(A, now, &later),
+		"/private/c /shared/c server /private/s ");
+	assert_string_equal(changed(B, now, &now), "/shared/c ");
+	assert_int_equal(now, later);
+	assert_int_equal(put(A, inbox, "/private/c", NULL), MR_STORE_OK);
+	assert_int_equal(store.op->mailbox_use(store.self, inbox,
+		MR_SPECIAL_ARCHIVE, &err), MR_STORE_OK);
+	assert_string_equal(changed(A, now, &now),
+		"/private/c /private/specialuse ");
+	for (i = 0; i < 210; i++) {
+		snprintf(name, sizeof name, "/private/%d", (int)i);
+		assert_int_equal(put(A, inbox, name, NULL), MR_STORE_OK);
+	}
+	assert_null(strstr(changed(A, 0, &later), "/private/9 "));
+	assert_string_equal(changed(A, now + 209, &now), "/private/209 ");
+}
+
 static void
 test_end(void **state)
 {
@@ -143,6 +192,7 @@ test_end(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup_teardown(test_whose, set_up, tear_down),
 	cmocka_unit_test_setup_teardown(test_count, set_up, tear_down),
+	cmocka_unit_test_setup_teardown(test_changed, set_up, tear_down),
 	cmocka_unit_test_setup_teardown(test_end, set_up, tear_down),
 };
 

@@ -84,10 +84,11 @@ def test_forms(s):
             c.no(b"NOTIFY" + bad, b"BAD")
     with login(s) as c:
         tap.contains(c.ok(b"CAPABILITY")[0].split(), b"NOTIFY")
-        for event in (b"AnnotationChange", b"MailboxMetadataChange", b"New"):
+        for event in (b"AnnotationChange", b"New"):
             c.no(b"NOTIFY SET (personal (%s %s))" % (BOTH, event),
                  b"NO [BADEVENT (MessageNew MessageExpunge FlagChange "
-                 b"MailboxName SubscriptionChange)]")
+                 b"MailboxName SubscriptionChange MailboxMetadataChange "
+                 b"ServerMetadataChange)]")
         c.ok(b"NOTIFY SET (inboxes NONE) (subtree (a b) (%s))" % BOTH)
         c.ok(b"NOTIFY NONE")
         c.ok(b"NOTIFY NONE")
@@ -246,6 +247,31 @@ def test_commands_go_on(s):
         one.hears(rb"\* \d RECENT")
         one.ok(b"FETCH 1 FLAGS")
         one.ok(b"LOGOUT")
+
+
+def test_annotations(s):
+    """annotations that are set or taken away, by name"""
+    with Two(s, b"a", b"b") as (one, two), login(s, b"alice") as alice:
+        two.ok(b'SETMETADATA a (/private/before "x")')
+        one.ok(b"NOTIFY SET (mailboxes (a b) (MailboxMetadataChange)) "
+               b"(personal (ServerMetadataChange))")
+        two.ok(b'SETMETADATA a (/private/comment "x" /shared/comment "y")')
+        one.hears(rb"\* METADATA a /private/comment")
+        one.hears(rb"\* METADATA a /shared/comment")
+        two.ok(b"SETMETADATA a (/private/comment NIL)")
+        one.hears(rb"\* METADATA a /private/comment")
+        two.ok(b'SETMETADATA INBOX (/private/comment "x")')
+        two.ok(b'SETMETADATA "" (/private/vendor/x "1")')
+        one.hears(rb'\* METADATA "" /private/vendor/x')
+        two.ok(b'SETMETADATA b (/private/specialuse "\\\\Sent")')
+        one.hears(rb"\* METADATA b /private/specialuse")
+        two.ok(b"SETACL a alice@example.test lrw")
+        name = b'"Other Users/bob@example.test/a"'
+        alice.ok(b'SETMETADATA %s (/private/mine "x")' % name)
+        alice.ok(b'SETMETADATA "" (/private/mine "x")')
+        alice.ok(b'SETMETADATA %s (/shared/ours "x")' % name)
+        one.hears(rb"\* METADATA a /shared/ours")
+        one.is_quiet()
 
 
 def test_unauthenticate(s):
