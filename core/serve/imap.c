@@ -228,6 +228,24 @@ check_rights(struct imap *k, const struct verb *v, struct imap_answer *no)
 		(!k->box || !(v->needs & ~k->box->rights));
 }
 
+/* A response code about the state that the client knows, or NULL. */
+static const char *
+modseq_code(struct imap *k, const struct verb *v)
+{
+	const struct imap_box *b = k->box;
+	uint64_t modseq = b->modseq;
+
+	/* MODSEQs were told beyond removals that have to wait: who hangs up
+	 * now must not come back as if it knew of these. */
+	if (v->flags & KEEPS_NUMBERS && k->enabled & IMAP_QRESYNC &&
+		b->vanished_modseq < modseq)
+		modseq = b->vanished_modseq;
+	else if (!(v->flags & SAYS_MODSEQ && k->enabled & IMAP_CONDSTORE))
+		return NULL;
+	return arena_printf(&k->session->command, "HIGHESTMODSEQ %" PRIu64,
+		modseq);
+}
+
 static struct imap_answer
 run(struct imap *k, struct imap_command *c)
 {
@@ -243,10 +261,8 @@ run(struct imap *k, struct imap_command *c)
 	if (!(v->flags & QUIET))
 		imap_tell_changes(k, c->uid || !(v->flags & KEEPS_NUMBERS),
 			c->uid);
-	if (v->flags & SAYS_MODSEQ && k->enabled & IMAP_CONDSTORE &&
-		k->state == IMAP_SELECTED && a.status == IMAP_OK && !a.code)
-		a.code = arena_printf(&k->session->command,
-			"HIGHESTMODSEQ %" PRIu64, k->box->modseq);
+	if (k->state == IMAP_SELECTED && a.status == IMAP_OK && !a.code)
+		a.code = modseq_code(k, v);
 	return a;
 }
 

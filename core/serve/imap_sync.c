@@ -97,20 +97,48 @@ say_vanished(struct imap *k, const char *how, const struct mr_range *gone,
 	buf_free(&b);
 }
 
+/* Removals that the client has not been told of. */
+static int
+find_untold(struct imap *k, struct buf *known, struct mr_error *me)
+{
+	struct buf found;
+	int code;
+
+	buf_init(&found, BUF_NO_CAP);
+	code = find_gone(k, k->box->vanished_modseq, &found, me);
+	if (code == MR_STORE_OK)
+		keep_known(k->box, &found, known);
+	buf_free(&found);
+	return code;
+}
+
+/* Whether there are any matters to a client that comes back with the highest
+ * MODSEQ that it has seen. */
+static int
+look_for_removals(struct imap *k, uint64_t modseq, struct mr_error *me)
+{
+	struct buf known;
+	int code;
+
+	buf_init(&known, BUF_NO_CAP);
+	code = find_untold(k, &known, me);
+	if (code == MR_STORE_OK && known.len == 0)
+		k->box->vanished_modseq = modseq;
+	buf_free(&known);
+	return code;
+}
+
 static int
 tell_removals(struct imap *k, struct mr_error *me)
 {
 	struct imap_box *b = k->box;
 	const struct mr_range *gone;
-	struct buf found, known;
+	struct buf known;
 	size_t n;
 	int code;
 
-	buf_init(&found, BUF_NO_CAP);
 	buf_init(&known, BUF_NO_CAP);
-	code = find_gone(k, b->vanished_modseq, &found, me);
-	if (code == MR_STORE_OK)
-		keep_known(b, &found, &known);
+	code = find_untold(k, &known, me);
 	gone = (const struct mr_range *)known.at;
 	n = known.len / sizeof *gone;
 	if (n) {
@@ -121,7 +149,6 @@ tell_removals(struct imap *k, struct mr_error *me)
 			say_expunge(k, gone, n);
 		imap_box_remove(b, gone, n);
 	}
-	buf_free(&found);
 	buf_free(&known);
 	return code;
 }
@@ -222,9 +249,12 @@ imap_box_sync(struct imap *k, bool may_expunge, bool with_uid,
 
 	if (code == MR_STORE_OK && m.uidvalidity != b->uidvalidity)
 		code = MR_STORE_MISSING;
-	if (code == MR_STORE_OK && may_expunge &&
-		m.modseq != b->vanished_modseq)
-		code = tell_removals(k, me);
+	if (code == MR_STORE_OK && m.modseq != b->vanished_modseq) {
+		if (may_expunge)
+			code = tell_removals(k, me);
+		else if (k->enabled & IMAP_QRESYNC)
+			code = look_for_removals(k, m.modseq, me);
+	}
 	if (code == MR_STORE_OK && m.modseq != b->modseq)
 		code = tell_changes(k, with_uid || k->enabled & IMAP_QRESYNC,
 			me);

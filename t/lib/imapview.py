@@ -167,12 +167,12 @@ class Session:
         if tag != c.tag:
             raise Wrong("tag %r instead of %r" % (tag, c.tag))
         highest = HIGHEST.search(c.answer)
+        # The highest MODSEQ that was seen is where to come back from, but
+        # where removals have to wait it says so.
         if highest:
-            self.seen_modseq = max(self.seen_modseq, int(highest[1]))
-        # Removals may be untold as long as numbers may not change: what was
-        # seen in between is not a point to come back to.
-        if not c.kind.startswith("seq "):
-            self.highest = max(self.highest, self.seen_modseq)
+            self.seen_modseq = int(highest[1])
+        if c.ok:
+            self.highest = self.seen_modseq
         if self.queue and self.queue[0].begin:
             self.queue[0].begin()
         return c

@@ -600,7 +600,8 @@ class Play:
             if burst.alone and commands and s.box and \
                     not commands[-1].kind.startswith("seq "):
                 self.model.check_view(s)
-        self.look(self.random.sample(self.sessions, 2))
+        self.look([s for s in self.random.sample(self.sessions, 2)
+                   if s not in [p[0] for p in plans]])
         self.settled = self.logged
 
     def look(self, sessions):
@@ -738,7 +739,12 @@ class Play:
              (everyone, 0.02)]
 
     def step(self):
-        self.rest(*self.burst())
+        burst, plans = self.burst()
+        self.rest(burst, plans)
+        for s, commands in plans:
+            if s.qresync and commands and commands[-1].kind.startswith(
+                    "seq ") and self.random.random() < 0.3:
+                self.reopen(s)      # while removals wait to be told
         if not self.popper and self.random.random() < 0.01:
             self.start_pop3()
         for function, chance in self.ALONE:
