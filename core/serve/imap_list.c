@@ -333,7 +333,8 @@ gather(struct listing *l, struct mr_error *me)
 static bool
 is_selected(const struct request *r, const struct entry *e)
 {
-	if (r->select & LIST_SPECIAL && !(e->m.id && e->m.special))
+	if (r->select & LIST_SPECIAL && !(e->m.id &&
+		*imap_special_name(e->m.special)))
 		return false;
 	if (r->select & LIST_SUBSCRIBED)
 		return e->subscribed ||

@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "serve/imap.h"
+#include "serve/imap_admin.h"
 #include "serve/imap_place.h"
 
 #define VALUE_MOST 65536	/* bytes */
@@ -412,7 +413,8 @@ keep(struct imap *k, const struct setting *s, const struct imap_place *p,
 	const struct store *store = &k->house->store;
 	int code = MR_STORE_OK;
 
-	if (s->sets_special && (!p->m.id || !imap_place_is_own(k, p)))
+	if (s->sets_special && (!p->m.id || !imap_place_is_own(k, p) ||
+		imap_admin_owns(k, p->m.special)))
 		return IMAP_NO_RIGHT;
 	if (s->n)
 		code = store->op->metadata_set(store->self, k->account,

@@ -86,6 +86,9 @@ def test_there(s):
         c.ok(b"SELECT INBOX")
         c.ok(b"COPY 1 Held", b"NO")
         c.ok(b"MOVE 1 Queue", b"NO")
+        c.ok(b'SETMETADATA Held (/private/specialuse "\\\\Junk")', b"NO")
+        listed = b"".join(c.ok(b'LIST (SPECIAL-USE) "" *'))
+        tap.ok(b"Junk" in listed and b"Held" not in listed, listed)
     clean(s)
 
 
