@@ -40,7 +40,7 @@ extern const struct cli_verb cli_account_verbs[], cli_queue_verbs[],
 	cli_plugin_run_verbs[], cli_trace_verbs[], cli_audit_verbs[],
 	cli_sendmail_verbs[], cli_tls_verbs[], cli_tls_report_verbs[],
 	cli_auth_verbs[], cli_dmarc_verbs[], cli_send_verbs[],
-	cli_app_password_verbs[], cli_ban_verbs[], cli_import_verbs[],
+	cli_app_password_verbs[], cli_ban_verbs[], cli_mailbox_verbs[], cli_import_verbs[],
 	cli_export_verbs[], cli_backup_verbs[], cli_index_verbs[],
 	cli_fsck_verbs[], cli_store_verbs[];	/* end: group NULL */
 

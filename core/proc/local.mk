@@ -43,7 +43,7 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/milter_proxy.c core/proc/milter_proxy.h \
 	core/proc/milter_replay.c core/proc/milter_replay.h \
 	core/proc/cli_trace.c core/proc/cli_audit.c \
-	core/proc/cli_app_password.c core/proc/cli_ban.c \
+	core/proc/cli_app_password.c core/proc/cli_ban.c core/proc/cli_mailbox.c \
 	core/proc/cli_tls.c core/proc/sendmail.c core/proc/sendmail_text.c \
 	core/proc/sendmail_smtp.c core/proc/sendmail.h \
 	core/proc/cli_auth.c core/proc/cli_dmarc.c core/proc/cli_send.c \

@@ -13,7 +13,7 @@ static const struct cli_verb *const groups[] = {cli_server_verbs,
 	cli_tls_verbs, cli_tls_report_verbs, cli_dns_verbs,
 	cli_dns_apply_verbs,
 	cli_auth_verbs, cli_dmarc_verbs, cli_send_verbs, cli_app_password_verbs,
-	cli_ban_verbs, cli_import_verbs,
+	cli_ban_verbs, cli_mailbox_verbs, cli_import_verbs,
 	cli_export_verbs, cli_backup_verbs, cli_index_verbs, cli_fsck_verbs,
 	cli_store_verbs};
 #define N_GROUPS (sizeof groups / sizeof *groups)

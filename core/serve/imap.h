@@ -131,11 +131,6 @@ struct imap_answer imap_rename(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_subscribe(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_unsubscribe(struct imap *k, struct imap_in *in, bool);
 /* imap_acl.c */
-/* "lrs", or "\"\"" for none. */
-#define IMAP_RIGHTS_ROOM 16
-const char *imap_rights_out(uint32_t rights, char out[IMAP_RIGHTS_ROOM]);
-/* false: a letter stands for no right. */
-bool imap_rights_in(struct str word, uint32_t *rights);
 void imap_myrights_line(struct imap *k, const char *shown, uint32_t rights);
 struct imap_answer imap_setacl(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_deleteacl(struct imap *k, struct imap_in *in, bool);

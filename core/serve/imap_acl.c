@@ -4,6 +4,8 @@
  * The owner has all rights and nobody can take them away. The right p is kept
  * and enforced nowhere: what is sent to user+tag@domain comes to INBOX.
  */
+#include "serve/imap_acl.h"
+
 #include "base/buf.h"
 #include "serve/imap.h"
 #include "serve/imap_place.h"

@@ -2,7 +2,7 @@
 libcore_a_SOURCES += \
 	core/serve/guard.c core/serve/guard.h \
 	core/serve/imap.c core/serve/imap.h \
-	core/serve/imap_acl.c \
+	core/serve/imap_acl.c core/serve/imap_acl.h \
 	core/serve/imap_box.c core/serve/imap_box.h \
 	core/serve/imap_idle.c \
 	core/serve/imap_learn.c \

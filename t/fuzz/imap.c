@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "serve/imap.h"
+#include "serve/imap_acl.h"
 #include "serve/imap_metadata.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -294,6 +294,24 @@ def test_withdrawn(s):
         alice.close()
 
 
+def test_command(s):
+    """mailroom mailbox share does what SETACL does"""
+    with Shared(s, b"") as (bob, alice, name):
+        share = ("mailbox", "share", BOB.decode(), "Team")
+        s.cli(*share, ALICE.decode(), "lrs")
+        s.cli(*share, "-anyone", "e")
+        tap.eq(alice.ok(b"MYRIGHTS " + name), [b"* MYRIGHTS %s lrs" % name])
+        tap.eq(s.cli_json("mailbox", "rights", BOB.decode(), "Team"),
+               [{"identifier": "-anyone", "rights": "ed"},
+                {"identifier": ALICE.decode(), "rights": "lrs"}])
+        s.cli(*share, ALICE.decode(), "none")
+        alice.no(b"MYRIGHTS " + name, b"NO [NONEXISTENT]")
+        for bad, status in ((("nobody@example.test", "lr"), 1),
+                            ((BOB.decode(), "lr"), 1),
+                            ((ALICE.decode(), "lq"), 2)):
+            tap.eq(s.cli(*share, *bad, check=False).returncode, status)
+
+
 def test_quota(s):
     """what is put into another's mailbox counts as the owner's"""
     with Shared(s, b"lri") as (bob, alice, name):
