@@ -113,12 +113,14 @@ static const struct verb verbs[] = {
 
 /* -------------------------------------------------------------- answers */
 
+const char imap_uid_required[] = "Messages are named by UIDs only";
+
 struct imap_answer
 imap_bad(struct imap *k, const struct imap_in *in)
 {
 	(void)k;
-	return IMAP_ANSWER(IMAP_BAD, NULL, in->wrong ? in->wrong :
-		"Syntax error");
+	return IMAP_ANSWER(IMAP_BAD, in->wrong == imap_uid_required ?
+		"UIDREQUIRED" : NULL, in->wrong ? in->wrong : "Syntax error");
 }
 
 struct imap_answer
@@ -191,6 +193,9 @@ check_verb(const struct imap *k, const struct verb *v,
 			"Select a mailbox first" : "You are logged in already";
 	if (v->flags & NO_ARGS && c->in.rest.len)
 		return "No arguments are allowed";
+	/* RFC 9586 3.2: what has a UID form takes, or answers in, numbers. */
+	if (k->enabled & IMAP_UIDONLY && v->flags & HAS_UID && !c->uid)
+		return imap_uid_required;
 	return NULL;
 }
 
@@ -254,7 +259,8 @@ run(struct imap *k, struct imap_command *c)
 	struct imap_answer a;
 
 	if (against)
-		return IMAP_ANSWER(IMAP_BAD, NULL, against);
+		return IMAP_ANSWER(IMAP_BAD, against == imap_uid_required ?
+			"UIDREQUIRED" : NULL, against);
 	if (!check_rights(k, v, &a))
 		return a;
 	a = v->run(k, &c->in, c->uid);

@@ -29,6 +29,7 @@ enum imap_state {		/* RFC 9051 section 3; bits, for the verb table */
 
 enum imap_enabled {		/* ENABLE, RFC 5161; bits */
 	IMAP_CONDSTORE = 1, IMAP_QRESYNC = 2, IMAP_UTF8 = 4, IMAP_REV2 = 8,
+	IMAP_UIDONLY = 16,
 };
 
 struct imap {
@@ -75,7 +76,9 @@ struct imap_answer {
  * 5530); the last two are logged. */
 struct imap_answer imap_store_failed(struct imap *k, int code,
 	const struct mr_error *me);
-/* BAD with what the parser found wrong. */
+/* BAD with what the parser found wrong; with [UIDREQUIRED] if that is
+ * imap_uid_required. */
+extern const char imap_uid_required[];
 struct imap_answer imap_bad(struct imap *k, const struct imap_in *in);
 /* imap_box_sync of a session that has a mailbox selected; what fails is
  * logged. false: the mailbox is gone, BYE was said and the state is OUT. */
@@ -193,6 +196,10 @@ void imap_name_out(struct imap *k, struct buf *out, const char *name);
 /* RFC 9051 6.3.9: '*' is anything, '%' anything without '/'. INBOX matches
  * in any case. */
 bool imap_name_matches(const char *pattern, const char *name);
+/* "* 3 FETCH (", or "* 71 UIDFETCH (" where numbers are not used any more
+ * (RFC 9586 3.3). */
+void imap_fetch_out(const struct imap *k, struct buf *out, uint32_t seq,
+	uint32_t uid);
 /* "(\Seen \Answered keyword)" for flags and keywords (blank between). */
 void imap_flags_out(struct buf *out, uint32_t flags, struct str keywords,
 	bool recent);

@@ -77,10 +77,12 @@ read_modifiers(struct fetch_plan *p, struct imap_in *in)
 static bool
 read_request(struct request *r, struct imap *k, struct imap_in *in)
 {
+	/* A UIDFETCH begins with the UID. */
+	bool with_uid = r->uid && !(k->enabled & IMAP_UIDONLY);
 	bool saved = false;
 
 	if (!imap_set(in, &r->set, &r->n_set, &saved) || !imap_blank(in) ||
-	    !fetch_plan_read(&r->plan, in, r->uid) ||
+	    !fetch_plan_read(&r->plan, in, with_uid) ||
 	    !read_modifiers(&r->plan, in))
 		return false;
 	if (saved)	/* with an empty set: nothing in "$" has vanished */

@@ -222,9 +222,7 @@ fetch_write_row(struct fetch *f, const struct imap_row *r)
 		note_failure(f, r);
 		return;
 	}
-	buf_adds(&f->line, "* ");
-	imap_number_out(&f->line, r->seq);
-	buf_adds(&f->line, " FETCH (");
+	imap_fetch_out(f->k, &f->line, r->seq, r->row.uid);
 	for (i = 0; i < f->plan->n; i++) {
 		if (i > 0)
 			buf_addc(&f->line, ' ');

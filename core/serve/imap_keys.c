@@ -198,6 +198,8 @@ read_set(struct reader *r, bool uid)
 
 	if (key == NULL || !imap_set(r->in, &set, &n, &saved))
 		return NULL;
+	if (!uid && !saved && r->k->enabled & IMAP_UIDONLY)
+		return refuse(r, imap_uid_required);
 	if (saved) {
 		key->range = imap_box_saved(r->k->box, r->in->arena, &key->n);
 		return key;

@@ -12,6 +12,7 @@
 #include "plug/hooks.h"
 #include "serve/imap.h"
 #include "serve/imap_admin.h"
+#include "serve/imap_context.h"
 #include "serve/imap_metadata.h"
 #include "serve/imap_place.h"
 
@@ -65,7 +66,7 @@ static const struct {
 	{"IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE", INSIDE, NULL},
 	{"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE "
 		"STATUS=SIZE", INSIDE, NULL},
-	{"CONTEXT=SEARCH CONTEXT=SORT MULTISEARCH", INSIDE, NULL},
+	{"CONTEXT=SEARCH CONTEXT=SORT MULTISEARCH UIDONLY", INSIDE, NULL},
 	{"SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT "
 		"THREAD=REFERENCES", INSIDE, NULL},
 	{"ESEARCH SEARCHRES PARTIAL WITHIN CONDSTORE QRESYNC BINARY UTF8=ACCEPT",
@@ -374,7 +375,7 @@ imap_enable(struct imap *k, struct imap_in *in, bool uid)
 	} known[] = {
 		{"CONDSTORE", IMAP_CONDSTORE},
 		{"QRESYNC", IMAP_QRESYNC | IMAP_CONDSTORE},
-		{"UTF8=ACCEPT", IMAP_UTF8},
+		{"UTF8=ACCEPT", IMAP_UTF8}, {"UIDONLY", IMAP_UIDONLY},
 	};
 	struct stream *to = &k->session->stream;
 	unsigned wanted = 0;
@@ -398,6 +399,8 @@ imap_enable(struct imap *k, struct imap_in *in, bool uid)
 			stream_printf(to, " %s", known[i].name);
 	stream_puts(to, "\r\n");
 	k->enabled |= wanted;
+	if (k->box && k->enabled & IMAP_UIDONLY)
+		imap_contexts_drop_numbers(k->box);
 	return IMAP_ANSWER(IMAP_OK, NULL, "Enabled");
 }
 

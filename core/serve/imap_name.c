@@ -1,5 +1,6 @@
 /*
- * imap_name.c - mailbox names and flags between the wire and the store.
+ * imap_name.c - mailbox names, flags and the heads of FETCH lines between the
+ * wire and the store.
  */
 #include "base/enc.h"
 #include "serve/imap.h"
@@ -135,6 +136,17 @@ imap_name_matches(const char *pattern, const char *name)
 				p.at[i]);
 	}
 	return state[p.len & 1][n.len];
+}
+
+void
+imap_fetch_out(const struct imap *k, struct buf *out, uint32_t seq,
+	uint32_t uid)
+{
+	bool uid_only = k->enabled & IMAP_UIDONLY;
+
+	buf_adds(out, "* ");
+	imap_number_out(out, uid_only ? uid : seq);
+	buf_adds(out, uid_only ? " UIDFETCH (" : " FETCH (");
 }
 
 void

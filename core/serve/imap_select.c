@@ -121,7 +121,7 @@ describe(struct imap *k)
 	say_permanent(to, b);
 	stream_printf(to, "* %" PRIu32 " EXISTS\r\n* %" PRIu32 " RECENT\r\n",
 		b->exists, imap_box_recent(b));
-	if (unseen)
+	if (unseen && !(k->enabled & IMAP_UIDONLY))
 		stream_printf(to, "* OK [UNSEEN %" PRIu32 "] First unseen\r\n",
 			unseen);
 	stream_printf(to, "* OK [UIDVALIDITY %" PRIu32 "] UIDs are valid\r\n"
@@ -141,6 +141,7 @@ struct select {
 	bool resync;		/* the rest holds */
 	uint32_t uidvalidity;
 	uint64_t since;
+	bool uid_only;
 	struct imap_list known;	/* n 0: none was given */
 };
 
@@ -186,6 +187,10 @@ take_resync(struct imap_in *in, struct select *sel)
 	sel->known.n = imap_ranges_join(sel->known.at, sel->known.n);
 	if (imap_is_char(in, ' ') && !imap_blank(in))
 		return false;
+	if (imap_is_char(in, '(') && sel->uid_only) {
+		in->wrong = imap_uid_required;	/* RFC 9586 3.5 */
+		return false;
+	}
 	if (imap_is_char(in, '(') && !take_match(in))
 		return false;
 	return imap_char(in, ')');
@@ -258,7 +263,8 @@ enter(struct imap *k, const struct select *sel, struct mr_error *me)
 static struct imap_answer
 select_as(struct imap *k, struct imap_in *in, bool read_only)
 {
-	struct select sel = {.read_only = read_only};
+	struct select sel = {.read_only = read_only,
+		.uid_only = k->enabled & IMAP_UIDONLY};
 	struct mr_error me = {{0}};
 	int code;
 

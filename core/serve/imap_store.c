@@ -122,10 +122,8 @@ write_row(struct imap *k, const struct store_request *r,
 	struct str keywords = {row->row.keywords.at, row->row.keywords.len};
 	const char *gap = "";
 
-	buf_adds(out, "* ");
-	imap_number_out(out, row->seq);
-	buf_adds(out, " FETCH (");
-	if (r->uid) {
+	imap_fetch_out(k, out, row->seq, row->row.uid);
+	if (r->uid && !(k->enabled & IMAP_UIDONLY)) {
 		buf_adds(out, "UID ");
 		imap_number_out(out, row->row.uid);
 		gap = " ";

@@ -82,7 +82,7 @@ say_expunge(struct imap *k, const struct mr_range *gone, size_t n)
 	}
 }
 
-/* RFC 7162 section 3.2.10 */
+/* RFC 7162 section 3.2.10, RFC 9586 section 3.4 */
 static void
 say_vanished(struct imap *k, const char *how, const struct mr_range *gone,
 	size_t n)
@@ -143,7 +143,7 @@ tell_removals(struct imap *k, struct mr_error *me)
 	n = known.len / sizeof *gone;
 	if (n) {
 		imap_contexts_remove(k, gone, n);
-		if (k->enabled & IMAP_QRESYNC)
+		if (k->enabled & (IMAP_QRESYNC | IMAP_UIDONLY))
 			say_vanished(k, "", gone, n);
 		else
 			say_expunge(k, gone, n);
@@ -167,8 +167,8 @@ struct telling {
 static void
 add_fetch(struct telling *t, uint32_t seq, const struct mr_row *row)
 {
-	buf_addf(&t->out, "* %" PRIu32 " FETCH (", seq);
-	if (t->with_uid)
+	imap_fetch_out(t->k, &t->out, seq, row->uid);
+	if (t->with_uid && !(t->k->enabled & IMAP_UIDONLY))
 		buf_addf(&t->out, "UID %" PRIu32 " ", row->uid);
 	buf_adds(&t->out, "FLAGS ");
 	imap_flags_out(&t->out, row->flags, str_of(row->keywords.at,
