@@ -9,6 +9,7 @@
  */
 #include <inttypes.h>
 
+#include "serve/imap_place.h"
 #include "serve/imap_result.h"
 #include "serve/imap_rows.h"
 #include "serve/imap_search.h"
@@ -152,33 +153,67 @@ is_within(const struct root *root, const char *name)
 		!str_has_byte(str_sub(rest, 1, rest.len), '/');
 }
 
+/* By its name, or as the one that is selected. */
 static bool
-is_wanted(const struct multisearch *s, const struct mr_mailbox *m)
+is_named(const struct multisearch *s, int64_t id, const char *name)
 {
 	const struct root *root = s->roots;
 
-	while (root && !is_within(root, m->name))
+	while (root && !is_within(root, name))
 		root = root->next;
-	return root || s->personal || (s->subscribed && m->subscribed) ||
-		(s->inboxes && str_is(str_from(m->name), "INBOX")) ||
-		(s->selected && s->k->box && s->k->box->id == m->id);
+	return root || (s->selected && s->k->box && s->k->box->id == id);
+}
+
+static void
+add_place(struct multisearch *s, int64_t id, const char *name)
+{
+	struct arena *a = &s->k->session->command;
+	struct place *p = arena_alloc(a, sizeof *p);
+
+	p->id = id;
+	p->name = arena_cstr(a, str_from(name));
+	*s->end = p;
+	s->end = &p->next;
 }
 
 static int
-note_mailbox(void *arg, const struct mr_mailbox *m)
+note_own(void *arg, const struct mr_mailbox *m)
 {
 	struct multisearch *s = arg;
-	struct arena *a = &s->k->session->command;
-	struct place *p;
 
-	if (!is_wanted(s, m))
-		return 0;
-	p = arena_alloc(a, sizeof *p);
-	p->id = m->id;
-	p->name = arena_cstr(a, str_from(m->name));
-	*s->end = p;
-	s->end = &p->next;
+	if (s->personal || (s->subscribed && m->subscribed) ||
+	    (s->inboxes && str_is(str_from(m->name), "INBOX")) ||
+	    is_named(s, m->id, m->name))
+		add_place(s, m->id, m->name);
 	return 0;
+}
+
+/* Another's, which is nothing personal. */
+static int
+note_shared(void *arg, const char *owner, const struct mr_mailbox *m,
+	uint32_t rights)
+{
+	struct multisearch *s = arg;
+	const char *name = imap_place_shown(s->k, owner, m->name);
+
+	if (rights & MR_RIGHT_READ && is_named(s, m->id, name))
+		add_place(s, m->id, name);
+	return 0;
+}
+
+static int
+find_places(struct multisearch *s, struct mr_error *me)
+{
+	const struct store *store = &s->k->house->store;
+	int code;
+
+	s->end = &s->first;
+	code = store->op->mailbox_list(store->self, s->k->account, note_own, s,
+		me);
+	if (code == MR_STORE_OK && imap_has_acl(s->k))
+		code = store->op->acl_shared(store->self, s->k->account,
+			note_shared, s, me);
+	return code;
 }
 
 /* ---------------------------------------------------------------- searching */
@@ -241,9 +276,8 @@ static int
 open_place(const struct house *h, int64_t id, struct imap_box **out,
 	struct mr_error *me)
 {
-	const struct store *s = &h->store;
 	struct mr_mailbox m;
-	int code = s->op->mailbox_get(s->self, id, &m, me);
+	int code = h->store.op->mailbox_get(h->store.self, id, &m, me);
 
 	if (code != MR_STORE_OK)
 		return code;
@@ -333,13 +367,9 @@ refuse_updates(const struct multisearch *s)
 static struct imap_answer
 run(struct multisearch *s)
 {
-	const struct store *store = &s->k->house->store;
 	struct mr_error me = {{0}};
-	int code;
+	int code = find_places(s, &me);
 
-	s->end = &s->first;
-	code = store->op->mailbox_list(store->self, s->k->account,
-		note_mailbox, s, &me);
 	if (code == MR_STORE_OK)
 		code = search_places(s, &me);
 	if (code != MR_STORE_OK)

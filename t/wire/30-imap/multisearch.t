@@ -34,7 +34,8 @@ class Box(Line):
         """{mailbox: data}"""
         got = {}
         for line in self.ok(command):
-            m = re.match(rb'\* ESEARCH \(TAG "t" MAILBOX (\S+) UIDVALIDITY '
+            m = re.match(rb'\* ESEARCH \(TAG "t" MAILBOX ("[^"]*"|\S+) '
+                         rb'UIDVALIDITY '
                          rb'(\d+)\) UID (.*)$', line)
             tap.ok(m, line)
             tap.ok(m.group(1) not in got, "told once: %r" % line)
@@ -44,10 +45,10 @@ class Box(Line):
         return got
 
 
-def login(s):
+def login(s, who=b"bob"):
     c = Box(s.ports["imap"])
     c.line()
-    c.ok(b'LOGIN bob@example.test "%s"' % PASSWORD.encode())
+    c.ok(b'LOGIN %s@example.test "%s"' % (who, PASSWORD.encode()))
     return c
 
 
@@ -129,6 +130,23 @@ def test_selected(s):
         tap.ok(lines[1].endswith(b"COUNT 2"), lines)
         # It is still selected, as it was.
         tap.eq(c.ok(b"UID SEARCH ALL"), [b"* SEARCH 1 2"])
+
+
+def test_shared(s):
+    """mailboxes of others by their names, where they may be read"""
+    there = b'"Other Users/bob@example.test/%s"'
+    with login(s) as bob, login(s, b"alice") as alice:
+        every = b"ESEARCH IN (mailboxes (%s %s)) ALL" % (
+            there % b"work", there % b"work/a")
+        tap.eq(alice.found(every), {})
+        bob.ok(b"SETACL work/a alice@example.test lr")
+        bob.ok(b"SETACL work alice@example.test l")
+        tap.eq(alice.found(every), {there % b"work/a": b"ALL 1:2"})
+        tap.eq(alice.found(b"ESEARCH IN (subtree %s) ALL" % (there % b"work")),
+               {there % b"work/a": b"ALL 1:2"})
+        tap.eq(alice.found(b"ESEARCH IN (personal) ALL"), {})
+        alice.ok(b"SELECT " + there % b"work/a")
+        tap.eq(alice.found(b"ESEARCH 2"), {there % b"work/a": b"ALL 2"})
 
 
 def test_wrong(s):
