@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "mail/spool.h"
 #include "queue/submit.h"
+#include "serve/imap_limit.h"
 #include "serve/imap_out.h"
 #include "serve/imap_place.h"
 #include "serve/imap_url.h"
@@ -359,6 +360,9 @@ take_messages(struct append *a)
 	/* RFC 8508 section 3.4: one message stands for one. */
 	while (imap_is_char(in, ' ') && !a->replaces &&
 		imap_may_append_many(a->k)) {
+		if (imap_limit(a->k) > 0 && a->n >= imap_limit(a->k))
+			return refuse(a, imap_limit_refuse(a->k).code,
+				"Too many messages in one command");
 		if (a->n == MESSAGES_MOST)
 			return refuse(a, "LIMIT",
 				"Too many messages in one command");

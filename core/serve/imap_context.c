@@ -111,6 +111,13 @@ imap_context_begin(struct imap *k, struct imap_in *in,
 	return true;
 }
 
+void
+imap_context_refuse(struct imap *k, struct imap_context *c)
+{
+	say_no_update(k, c->tag, "Not all messages were looked at");
+	imap_context_free(c);
+}
+
 /* The list becomes these UIDs in ascending order. */
 static void
 set_members(struct imap_context *c, const struct mr_range *r, size_t n)

@@ -35,6 +35,8 @@ bool imap_context_begin(struct imap *k, struct imap_in *in,
  * they were found, `order` for SORT (or NULL), which is then empty. */
 void imap_context_take(struct imap *k, struct imap_context *c,
 	const struct imap_list *found, struct order *order);
+/* It is not to go on after all: tells so, and frees it. */
+void imap_context_refuse(struct imap *k, struct imap_context *c);
 void imap_context_free(struct imap_context *c);
 
 /* These UIDs are going to be told as removed. */

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "serve/imap.h"
 #include "serve/imap_admin.h"
+#include "serve/imap_limit.h"
 #include "serve/imap_out.h"
 #include "serve/imap_place.h"
 
@@ -174,13 +175,18 @@ run(struct imap *k, struct imap_in *in, bool uid, bool moves)
 {
 	struct copying c = {.n = 0};
 	struct imap_answer said;
+	uint32_t lowest;
 
 	if (!read_request(&c, k, in, uid))
 		return imap_bad(k, in);
 	if (moves && k->box->read_only)
 		return IMAP_ANSWER(IMAP_NO, NULL,
 			"The mailbox was opened for reading only");
-	said = copy(k, &c, moves);
+	if (!moves && imap_limit_exceeded(k, c.range, c.n))
+		return imap_limit_refuse(k);
+	lowest = imap_limit_cut(k, &c.range, &c.n);
+	said = imap_limit_say(k, lowest, k->enabled & IMAP_CONDSTORE,
+		copy(k, &c, moves));
 	imap_list_free(&c.from);
 	imap_list_free(&c.to);
 	return said;

@@ -10,6 +10,7 @@
 #include "serve/imap_fetch.h"
 
 #include "base/log.h"
+#include "serve/imap_limit.h"
 
 /* ------------------------------------------------------------- arguments */
 
@@ -268,10 +269,15 @@ imap_fetch(struct imap *k, struct imap_in *in, bool uid)
 	struct request r = {.uid = uid};
 	struct fetch f = {.k = k, .plan = &r.plan};
 	struct mr_error me = {{0}};
+	uint32_t lowest;
 	int code;
 
 	if (!read_request(&r, k, in))
 		return imap_bad(k, in);
+	if (r.plan.partial && imap_limit(k) > 0 &&
+	    r.plan.window.last - r.plan.window.first >= imap_limit(k))
+		return imap_limit_refuse(k);
+	lowest = imap_limit_cut(k, &r.range, &r.n);
 	if (r.plan.has & 1u << FETCH_MODSEQ)
 		k->enabled |= IMAP_CONDSTORE;
 	stream_limit(&k->session->stream, limits->data_timeout,
@@ -285,6 +291,7 @@ imap_fetch(struct imap *k, struct imap_in *in, bool uid)
 	arena_free(&f.message);
 	buf_free(&f.line);
 	stream_limit(&k->session->stream, limits->command_timeout, 0);
-	return code == MR_STORE_OK ? answer(&f) :
+	return code == MR_STORE_OK ?
+		imap_limit_say(k, lowest, false, answer(&f)) :
 		imap_store_failed(k, code, &me);
 }

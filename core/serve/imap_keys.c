@@ -223,6 +223,27 @@ read_uid(struct reader *r, const struct key_word *w)
 
 enum { BELOW, EXACTLY, ABOVE };
 
+/* UIDAFTER and UIDBEFORE, RFC 9738 3.2. */
+static struct search_key *
+read_uid_end(struct reader *r, const struct key_word *w)
+{
+	struct search_key *key = new_key(r, SEARCH_UIDS, 0);
+	struct mr_range range = {1, UINT32_MAX};
+	uint32_t uid;
+
+	if (key == NULL || !imap_blank(r->in) || !imap_number(r->in, &uid))
+		return NULL;
+	if (uid == 0)
+		return refuse(r, "UIDs begin with 1");
+	if (w->what == ABOVE)
+		range.first = uid < UINT32_MAX ? uid + 1 : uid;
+	else
+		range.last = uid - 1;
+	key->range = arena_copy(r->in->arena, &range, sizeof range);
+	key->n = range.first <= range.last;
+	return key;
+}
+
 static struct search_key *
 read_size(struct reader *r, const struct key_word *w)
 {
@@ -472,6 +493,8 @@ static const struct key_word key_words[] = {
 	{"THREADID", read_object, SEARCH_THREADID, false},
 	{"TO", read_envelope, ENVELOPE_TO, false},
 	{"UID", read_uid, 0, false},
+	{"UIDAFTER", read_uid_end, ABOVE, false},
+	{"UIDBEFORE", read_uid_end, BELOW, false},
 	{"UNANSWERED", read_flag, MR_FLAG_ANSWERED, true},
 	{"UNDELETED", read_flag, MR_FLAG_DELETED, true},
 	{"UNDRAFT", read_flag, MR_FLAG_DRAFT, true},

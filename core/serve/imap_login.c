@@ -13,6 +13,7 @@
 #include "serve/imap.h"
 #include "serve/imap_admin.h"
 #include "serve/imap_context.h"
+#include "serve/imap_limit.h"
 #include "serve/imap_metadata.h"
 #include "serve/imap_place.h"
 
@@ -113,6 +114,9 @@ imap_capabilities(struct imap *k)
 				login_words(k));
 	if (k->state == IMAP_FRESH)
 		return text;
+	if (imap_limit(k) > 0)
+		text = arena_printf(a, "%s MESSAGELIMIT=%u", text,
+			imap_limit(k));
 	return arena_printf(a, "%s APPENDLIMIT=%lld", text,
 		(long long)k->house->limits->message_size);
 }

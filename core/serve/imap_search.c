@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "serve/imap_context.h"
+#include "serve/imap_limit.h"
 #include "serve/imap_result.h"
 #include "serve/imap_rows.h"
 
@@ -19,6 +20,7 @@ struct search {
 	struct search_found found;
 	struct imap_context *context;	/* UPDATE; or NULL */
 	bool sorts;
+	bool is_partial;	/* MESSAGELIMIT left some out */
 	struct order order;
 };
 
@@ -80,33 +82,77 @@ walk_rows(struct search_walk *w, struct search_match *m,
 	return code;
 }
 
-/* The narrowest place to look that the top keys name by UID, modseq, flags. */
-static void
-begin_rows(const struct search_walk *w, struct imap_rows *rows, uint32_t want)
+/* What is in both, in the arena. */
+static struct mr_range *
+common(const struct mr_range *a, size_t *n, const struct search_key *key,
+	struct arena *arena)
 {
-	struct mr_range all = {1, imap_box_last_uid(w->k->box)};
-	const struct mr_range *range = &all;
-	const struct search_key *key;
-	size_t n = all.last > 0;
-	uint64_t since = 0;
-	uint32_t with = 0, without = 0;
+	struct mr_range *out = arena_alloc(arena, (*n + key->n) * sizeof *out);
+	size_t i = 0, j = 0, kept = 0;
 
-	for (key = w->tree->top->first; key != NULL; key = key->next) {
-		if (key->kind == SEARCH_FLAG)
-			*(key->negated ? &without : &with) |= key->flag;
-		if (key->negated)
-			continue;
-		if (key->kind == SEARCH_UIDS && range == &all) {
-			range = key->range;
-			n = key->n;
-		} else if (key->kind == SEARCH_MODSEQ && key->low > 0) {
-			since = (uint64_t)key->low - 1;
-		}
+	while (i < *n && j < key->n) {
+		struct mr_range b = key->range[j], both = {
+			a[i].first > b.first ? a[i].first : b.first,
+			a[i].last < b.last ? a[i].last : b.last};
+
+		if (both.first <= both.last)
+			out[kept++] = both;
+		if (a[i].last < b.last)
+			i++;
+		else
+			j++;
 	}
+	*n = kept;
+	return out;
+}
+
+/* Where the keys at the top leave something to look for. */
+static struct mr_range *
+narrow(const struct imap *k, const struct search_tree *tree, size_t *n)
+{
+	struct arena *a = &k->session->command;
+	struct mr_range all = {1, imap_box_last_uid(k->box)}, *range;
+	const struct search_key *key;
+
+	range = arena_copy(a, &all, sizeof all);
+	*n = all.last > 0;
+	for (key = tree->top->first; key != NULL; key = key->next)
+		if (key->kind == SEARCH_UIDS && !key->negated)
+			range = common(range, n, key, a);
+	return range;
+}
+
+bool
+search_is_too_large(const struct imap *k, const struct search_tree *tree)
+{
+	size_t n;
+	const struct mr_range *range;
+
+	if (imap_limit(k) == 0)
+		return false;
+	range = narrow(k, tree, &n);
+	return imap_limit_exceeded(k, range, n);
+}
+
+static void
+begin_rows(struct search_walk *w, struct imap_rows *rows, uint32_t want)
+{
+	const struct search_key *key;
+	size_t n;
+	struct mr_range *range = narrow(w->k, w->tree, &n);
+
+	if (w->limits)
+		w->lowest = imap_limit_cut(w->k, &range, &n);
 	imap_rows_begin(rows, w->k, range, n, want);
-	rows->since = since;
-	rows->with = with;
-	rows->without = without;
+	for (key = w->tree->top->first; key != NULL; key = key->next) {
+		if (key->kind == SEARCH_FLAG && key->negated)
+			rows->without |= key->flag;
+		else if (key->kind == SEARCH_FLAG)
+			rows->with |= key->flag;
+		else if (key->kind == SEARCH_MODSEQ && !key->negated &&
+		    key->low > 0)
+			rows->since = (uint64_t)key->low - 1;
+	}
 }
 
 /* Keys that rows answer beside others that they do not. */
@@ -279,10 +325,13 @@ run(struct search *s, struct imap *k, struct str tag)
 {
 	struct search_walk w = {.k = k, .tree = &s->tree, .arg = s,
 		.found = s->sorts ? note_ordered : note_found,
-		.want = s->sorts ? order_wants(&s->order) : 0};
+		.want = s->sorts ? order_wants(&s->order) : 0,
+		.limits = !s->sorts};
 	struct mr_error me = {{0}};
 	int code;
 
+	if (s->sorts && search_is_too_large(k, &s->tree))
+		return imap_limit_refuse(k);
 	if (s->tree.has_modseq)
 		k->enabled |= IMAP_CONDSTORE;
 	s->found.keeps_uids = s->result.asked & RETURN_KEEPS;
@@ -292,7 +341,9 @@ run(struct search *s, struct imap *k, struct str tag)
 		return imap_store_failed(k, code, &me);
 	fill_sorted(s);
 	answer(s, k, tag);
-	return search_done(&w, s->sorts ? "SORT done" : "SEARCH done");
+	s->is_partial = w.lowest > 0;
+	return imap_limit_say(k, w.lowest, false, search_done(&w, s->sorts ?
+		"SORT done" : "SEARCH done"));
 }
 
 /* ---------------------------------------------------------------- the verbs */
@@ -329,7 +380,9 @@ static void
 keep(struct search *s, struct imap *k, bool failed)
 {
 	search_return_save(&s->result, &s->found, k->box, failed);
-	if (s->context && !failed) {
+	if (s->context && s->is_partial) {
+		imap_context_refuse(k, s->context);
+	} else if (s->context && !failed) {
 		s->context->tree = s->tree;
 		imap_context_take(k, s->context, &s->found.uids,
 			s->sorts ? &s->order : NULL);

@@ -94,9 +94,13 @@ struct search_walk {
 	void (*found)(void *arg, const struct imap_row *r,
 		struct search_match *match);
 	void *arg;
+	bool limits;		/* looks at no more than MESSAGELIMIT */
 	/* out */
+	uint32_t lowest;	/* UID that was looked at; 0: all were */
 	bool gone, failed;	/* some messages could not be read */
 };
+/* Whether it would look at more messages than MESSAGELIMIT allows. */
+bool search_is_too_large(const struct imap *k, const struct search_tree *tree);
 /* A store code. */
 int search_walk(struct search_walk *w, struct mr_error *me);
 /* What ends an answer: OK, or that some could not be read. */

@@ -8,6 +8,7 @@
  */
 #include "serve/imap.h"
 #include "serve/imap_admin.h"
+#include "serve/imap_limit.h"
 #include "serve/imap_out.h"
 #include "serve/imap_place.h"
 #include "serve/imap_rows.h"
@@ -302,6 +303,7 @@ imap_store(struct imap *k, struct imap_in *in, bool uid)
 {
 	struct store_request r = {.uid = uid};
 	struct imap_answer said;
+	uint32_t lowest;
 
 	if (!read_request(&r, k, in))
 		return imap_bad(k, in);
@@ -312,20 +314,62 @@ imap_store(struct imap *k, struct imap_in *in, bool uid)
 		return imap_store_failed(k, IMAP_NO_RIGHT, NULL);
 	if (r.is_conditional)
 		k->enabled |= IMAP_CONDSTORE;
-	said = store(k, &r);
+	lowest = imap_limit_cut(k, &r.range, &r.n);
+	said = imap_limit_say(k, lowest, false, store(k, &r));
 	imap_list_free(&r.failed);
 	return said;
 }
 
 /* -------------------------------------------------------------- EXPUNGE */
 
+/* RFC 9738 3.1 counts only what is going to be removed, and lets EXPUNGE
+ * without UIDs alone. */
+static int
+limit_removal(struct imap *k, struct mr_range **range, size_t *n,
+	uint32_t *lowest, struct mr_error *me)
+{
+	struct imap_list deleted = {0};
+	struct imap_rows rows;
+	int code = MR_STORE_OK;
+	size_t i;
+
+	if (!imap_limit_exceeded(k, *range, *n))
+		return MR_STORE_OK;
+	imap_rows_begin(&rows, k, *range, *n, 0);
+	while ((code = imap_rows_next(&rows, me)) == MR_STORE_OK && rows.n > 0)
+		for (i = 0; i < rows.n; i++)
+			if (rows.at[i].row.flags & MR_FLAG_DELETED)
+				imap_list_add(&deleted, rows.at[i].row.uid);
+	imap_rows_end(&rows);
+	*range = arena_copy(&k->session->command, deleted.at,
+		deleted.n * sizeof **range);
+	*n = deleted.n;
+	*lowest = imap_limit_cut(k, range, n);
+	imap_list_free(&deleted);
+	return code;
+}
+
+static int
+remove_deleted(struct imap *k, const struct mr_range *range, size_t n,
+	struct mr_error *me)
+{
+	const struct store *s = &k->house->store;
+	struct imap_admin_step step = {.n = 0};
+	int code;
+
+	imap_admin_expunge(k, range, n, &step);
+	code = s->op->expunge(s->self, k->box->id, range, n, 0, me);
+	if (code == MR_STORE_OK)
+		imap_admin_finish(k, &step);
+	return code;
+}
+
 struct imap_answer
 imap_expunge(struct imap *k, struct imap_in *in, bool uid)
 {
-	const struct store *s = &k->house->store;
 	struct mr_range *range = NULL;
 	struct mr_error me = {{0}};
-	struct imap_admin_step step = {.n = 0};
+	uint32_t lowest = 0;
 	size_t n = 0;
 	int code = MR_STORE_OK;
 
@@ -334,13 +378,12 @@ imap_expunge(struct imap *k, struct imap_in *in, bool uid)
 	if (k->box->read_only)
 		return IMAP_ANSWER(IMAP_NO, NULL,
 			"The mailbox was opened for reading only");
-	if (!uid || n > 0)
-		imap_admin_expunge(k, range, n, &step);
-	if (!uid || n > 0)
-		code = s->op->expunge(s->self, k->box->id, range, n, 0, &me);
-	if (code == MR_STORE_OK)
-		imap_admin_finish(k, &step);
-	return code == MR_STORE_OK ?
-		IMAP_ANSWER(IMAP_OK, NULL, "EXPUNGE done") :
-		imap_store_failed(k, code, &me);
+	if (uid)
+		code = limit_removal(k, &range, &n, &lowest, &me);
+	if (code == MR_STORE_OK && (!uid || n > 0))
+		code = remove_deleted(k, range, n, &me);
+	if (code != MR_STORE_OK)
+		return imap_store_failed(k, code, &me);
+	return imap_limit_say(k, lowest, k->enabled & IMAP_CONDSTORE,
+		IMAP_ANSWER(IMAP_OK, NULL, "EXPUNGE done"));
 }

@@ -3,6 +3,7 @@
  * way of it: those of one base subject, by date. The other way is in
  * imap_thread.c.
  */
+#include "serve/imap_limit.h"
 #include "serve/imap_order.h"
 #include "serve/imap_out.h"
 
@@ -119,6 +120,8 @@ imap_thread(struct imap *k, struct imap_in *in, bool uid)
 		return IMAP_ANSWER(IMAP_BAD, NULL, "unknown way to thread");
 	if (!search_tree_read_sort(&tree, k, in))
 		return search_bad(&tree, k, in);
+	if (search_is_too_large(k, &tree))
+		return imap_limit_refuse(k);
 	if (tree.has_modseq)
 		k->enabled |= IMAP_CONDSTORE;
 	return subjects ? by_subject(k, &tree, uid) :

@@ -52,6 +52,7 @@ libcore_a_SOURCES += \
 	core/serve/imap_index.c core/serve/imap_index.h \
 	core/serve/imap_legible.c core/serve/imap_legible.h \
 	core/serve/imap_match.c \
+	core/serve/imap_limit.c core/serve/imap_limit.h \
 	core/serve/imap_multisearch.c \
 	core/serve/imap_order.c core/serve/imap_order.h \
 	core/serve/imap_object.c core/serve/imap_object.h \

@@ -61,6 +61,11 @@ const struct mr_setting limits_settings_table[] = {
 		pop3_login_delay), "\"0s\"", 0, 24 * HOUR, NULL, "How long "
 		"after a POP3 login the same account may not log in by POP3 "
 		"again, to one worker. 0s: at any time."},
+	{"messages_per_command", MR_INT, 0, AT(limits_settings,
+		messages_per_command), "0", 0, 1000000000, NULL, "Most "
+		"messages that one IMAP command works on; clients that know "
+		"MESSAGELIMIT ask again for the rest, others may show only a "
+		"part of a mailbox. 0: no limit."},
 	{"command_timeout", MR_DURATION, 0, AT(limits_settings,
 		command_timeout), "\"1m\"", 100, HOUR, NULL, "Longest wait for "
 		"the rest of a command that has begun, and for the client to "
