@@ -281,6 +281,7 @@ read_and_run(struct imap *k, struct imap_command *c)
 	switch (imap_read(&s->stream, &s->command, c)) {
 	case IMAP_GOT_COMMAND:
 	case IMAP_GOT_LITERAL:
+		imap_progress_begin(k, c->tag);
 		a = run(k, c);
 		imap_pass_over(&s->stream, &s->command, c);
 		return a;

@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "serve/imap_box.h"
 #include "serve/imap_parse.h"
+#include "serve/imap_progress.h"
 #include "serve/session.h"
 #include "serve/watch.h"
 
@@ -42,6 +43,7 @@ struct imap {
 	struct watch_entry watch;	/* of the mailbox, in IDLE or NOTIFY */
 	struct imap_notify *notify;	/* malloc'd; NULL: nothing is told */
 	char *idle_tag;			/* malloc'd; NULL: not in IDLE */
+	struct imap_progress progress;	/* of the command that runs */
 	bool delay;			/* answer, then pause (wrong password) */
 	unsigned errors, auth_failures;
 };

@@ -48,6 +48,12 @@ offers_no_login(const struct imap *k)
 	return !offers_login(k);
 }
 
+static bool
+tells_progress(const struct imap *k)
+{
+	return k->house->limits->progress_interval > 0;
+}
+
 #define ALWAYS (IMAP_FRESH | IMAP_IN | IMAP_SELECTED)
 #define INSIDE (IMAP_IN | IMAP_SELECTED)
 
@@ -67,6 +73,7 @@ static const struct {
 	{"IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE", INSIDE, NULL},
 	{"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE "
 		"STATUS=SIZE", INSIDE, NULL},
+	{"INPROGRESS", INSIDE, tells_progress},
 	{"CONTEXT=SEARCH CONTEXT=SORT MULTISEARCH UIDONLY", INSIDE, NULL},
 	{"SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT "
 		"THREAD=REFERENCES", INSIDE, NULL},

@@ -398,6 +398,7 @@ imap_esearch(struct imap *k, struct imap_in *in, bool uid)
 		s.result.asked = RETURN_ALL;
 	if (tree.has_modseq)
 		k->enabled |= IMAP_CONDSTORE;
+	k->progress.is_open = true;
 	refuse_updates(&s);
 	return run(&s);
 }

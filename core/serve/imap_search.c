@@ -78,6 +78,8 @@ walk_rows(struct search_walk *w, struct search_match *m,
 				w->found(w->arg, r, m);
 			else if (m->body.code != MR_STORE_OK)
 				note_failure(w, m, &r->row);
+			if (candidates == NULL)
+				imap_progress_step(w->k);
 		}
 	return code;
 }
@@ -143,6 +145,7 @@ begin_rows(struct search_walk *w, struct imap_rows *rows, uint32_t want)
 
 	if (w->limits)
 		w->lowest = imap_limit_cut(w->k, &range, &n);
+	imap_progress_expect(w->k, imap_count_known(w->k->box, range, n));
 	imap_rows_begin(rows, w->k, range, n, want);
 	for (key = w->tree->top->first; key != NULL; key = key->next) {
 		if (key->kind == SEARCH_FLAG && key->negated)
@@ -223,6 +226,7 @@ walk(struct search_walk *w, struct search_match *m, struct mr_error *me)
 			want = w->tree->want_indexed | w->want;
 		imap_rows_begin(&rows, w->k, candidates.at, candidates.n,
 			want);
+		imap_progress_expect(w->k, candidates.count);
 	} else {
 		begin_rows(w, &rows, want);
 	}

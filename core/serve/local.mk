@@ -58,6 +58,7 @@ libcore_a_SOURCES += \
 	core/serve/imap_object.c core/serve/imap_object.h \
 	core/serve/imap_out.c core/serve/imap_out.h \
 	core/serve/imap_plan.c \
+	core/serve/imap_progress.c core/serve/imap_progress.h \
 	core/serve/imap_result.c core/serve/imap_result.h \
 	core/serve/imap_rows.c core/serve/imap_rows.h \
 	core/serve/imap_search.c core/serve/imap_thread.c \

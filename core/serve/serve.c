@@ -61,6 +61,10 @@ const struct mr_setting limits_settings_table[] = {
 		pop3_login_delay), "\"0s\"", 0, 24 * HOUR, NULL, "How long "
 		"after a POP3 login the same account may not log in by POP3 "
 		"again, to one worker. 0s: at any time."},
+	{"progress_interval", MR_DURATION, 0, AT(limits_settings,
+		progress_interval), "\"10s\"", 0, HOUR, NULL, "While an IMAP "
+		"search takes long, the client is told of it so often. 0: "
+		"never."},
 	{"messages_per_command", MR_INT, 0, AT(limits_settings,
 		messages_per_command), "0", 0, 1000000000, NULL, "Most "
 		"messages that one IMAP command works on; clients that know "

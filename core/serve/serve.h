@@ -52,6 +52,7 @@ struct limits_settings {	/* [limits] */
 	int64_t error_delay;		/* behind the third bad command, ms */
 	int64_t ban_after, ban_time;	/* wrong passwords; ms */
 	int64_t received_fields;	/* loop guard: most Received fields */
+	int64_t progress_interval;	/* IMAP, RFC 9585, ms; 0: silence */
 	int64_t messages_per_command;	/* IMAP, RFC 9738; 0: any */
 	bool cleartext_loopback;	/* clear-text login from loopback */
 };
