@@ -32,6 +32,7 @@ enum imap_enabled {		/* ENABLE, RFC 5161; bits */
 	IMAP_CONDSTORE = 1, IMAP_QRESYNC = 2, IMAP_UTF8 = 4, IMAP_REV2 = 8,
 	IMAP_UIDONLY = 16,
 };
+#define IMAP_UTF8_NAMES (IMAP_UTF8 | IMAP_REV2)	/* not in UTF-7 */
 
 struct imap {
 	struct session *session;
@@ -52,6 +53,13 @@ static inline struct imap *
 imap_of(struct session *s)
 {
 	return s->state;
+}
+
+/* IMAP4rev2 knows no \Recent (RFC 9051 appendix E). */
+static inline bool
+imap_shows_recent(const struct imap *k, uint32_t uid)
+{
+	return uid >= k->box->recent_from && !(k->enabled & IMAP_REV2);
 }
 
 /* The command that runs, of which a verb is given the member `in`: for its
@@ -118,6 +126,9 @@ void imap_notify_end(struct imap *k);
 /* imap_list.c */
 struct imap_answer imap_list(struct imap *k, struct imap_in *in, bool);
 struct imap_answer imap_lsub(struct imap *k, struct imap_in *in, bool);
+/* "* LIST () "/" name", with OLDNAME unless `asked` is the same or empty (RFC
+ * 9051 6.3.9.7): how a name that the client used is spelt here. */
+void imap_list_line(struct imap *k, const char *name, struct str asked);
 /* "\Drafts" and so on as enum mr_special; UINT32_MAX: none of ours. */
 uint32_t imap_special_find(struct str word);
 /* "" for none. */

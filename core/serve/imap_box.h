@@ -74,6 +74,8 @@ void imap_box_add(struct imap_box *b, struct mr_range uids);
 void imap_box_remove(struct imap_box *b, const struct mr_range *gone,
 	size_t n);
 
+/* "* 23 EXISTS", and RECENT where the client knows that. */
+void imap_exists_out(struct imap *k);
 /* Tells the client what changed since it was last told: EXPUNGE or VANISHED
  * (only when `may_expunge`), EXISTS, FETCH with new flags. `with_uid`: FETCH lines carry
  * UID. 0, or a store code: the mailbox is gone or the store failed. Costs one

@@ -33,7 +33,7 @@ write_flags(struct fetch *f, const struct imap_row *r)
 
 	buf_adds(&f->line, "FLAGS ");
 	imap_flags_out(&f->line, r->row.flags, keywords,
-		r->row.uid >= f->k->box->recent_from);
+		imap_shows_recent(f->k, r->row.uid));
 }
 
 static void

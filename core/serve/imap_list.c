@@ -424,6 +424,24 @@ imap_list(struct imap *k, struct imap_in *in, bool uid)
 		imap_store_failed(k, code, &me);
 }
 
+void
+imap_list_line(struct imap *k, const char *name, struct str asked)
+{
+	struct buf b;
+
+	buf_init(&b, BUF_NO_CAP);
+	buf_adds(&b, "* LIST () \"/\" ");
+	imap_name_out(k, &b, name);
+	if (asked.len > 0 && !str_is(asked, name)) {
+		buf_adds(&b, " (\"OLDNAME\" (");
+		imap_name_out(k, &b, arena_cstr(&k->session->command, asked));
+		buf_adds(&b, "))");
+	}
+	buf_adds(&b, "\r\n");
+	stream_write_str(&k->session->stream, buf_str(&b));
+	buf_free(&b);
+}
+
 /* ------------------------------------------------------------------ LSUB */
 
 static void

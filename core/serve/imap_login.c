@@ -62,7 +62,7 @@ static const struct {
 	unsigned states;
 	bool (*holds)(const struct imap *k);	/* NULL: yes */
 } capabilities[] = {
-	{"IMAP4rev1 SASL-IR LITERAL+ ID ENABLE", ALWAYS, NULL},
+	{"IMAP4rev1 IMAP4rev2 SASL-IR LITERAL+ ID ENABLE", ALWAYS, NULL},
 	{"STARTTLS", IMAP_FRESH, offers_tls},
 	{"UNAUTHENTICATE", INSIDE, NULL},
 	{"CATENATE", INSIDE, NULL},
@@ -387,6 +387,7 @@ imap_enable(struct imap *k, struct imap_in *in, bool uid)
 		{"CONDSTORE", IMAP_CONDSTORE},
 		{"QRESYNC", IMAP_QRESYNC | IMAP_CONDSTORE},
 		{"UTF8=ACCEPT", IMAP_UTF8}, {"UIDONLY", IMAP_UIDONLY},
+		{"IMAP4rev2", IMAP_REV2},
 	};
 	struct stream *to = &k->session->stream;
 	unsigned wanted = 0;

@@ -298,7 +298,11 @@ imap_create(struct imap *k, struct imap_in *in, bool uid)
 	if (code == MR_STORE_OK)
 		code = s->op->mailbox_create(s->self, p.account, p.name,
 			special, &me);
-	return code == MR_STORE_OK ? created(k, &p) : outcome(k, code, &me);
+	if (code != MR_STORE_OK)
+		return outcome(k, code, &me);
+	if (k->enabled & IMAP_REV2 && !str_is(word, p.shown))
+		imap_list_line(k, p.shown, word);	/* RFC 9051 6.3.4 */
+	return created(k, &p);
 }
 
 struct imap_answer
@@ -321,6 +325,9 @@ imap_delete(struct imap *k, struct imap_in *in, bool uid)
 			"* OK [CLOSED] The mailbox was selected\r\n");
 		imap_deselect(k);
 	}
+	if (code == MR_STORE_INVALID && !str_is(str_from(p.name), "INBOX"))
+		return IMAP_ANSWER(IMAP_NO, "HASCHILDREN",
+			"There are mailboxes below it");
 	return outcome(k, code, &me);
 }
 
@@ -346,6 +353,8 @@ imap_rename(struct imap *k, struct imap_in *in, bool uid)
 	if (code == MR_STORE_OK)
 		code = s->op->mailbox_rename(s->self, from.account, from.name,
 			to.name, &me);
+	if (code == MR_STORE_OK && k->enabled & IMAP_REV2)
+		imap_list_line(k, to.shown, str_from(from.shown));
 	return outcome(k, code, &me);
 }
 

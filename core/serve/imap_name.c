@@ -17,7 +17,7 @@ decode(struct imap *k, struct str name)
 	size_t i;
 
 	buf_init(&b, NAME_MOST);
-	if (k->enabled & IMAP_UTF8 && enc_is_utf8(name))
+	if (k->enabled & IMAP_UTF8_NAMES && enc_is_utf8(name))
 		buf_addstr(&b, name);
 	else if (!enc_is_ascii(name) || !enc_utf7_to_utf8(&b, name))
 		b.full = true;
@@ -78,7 +78,7 @@ imap_name_out(struct imap *k, struct buf *out, const char *name)
 	size_t i;
 
 	buf_init(&b, BUF_NO_CAP);
-	if (k->enabled & IMAP_UTF8)
+	if (k->enabled & IMAP_UTF8_NAMES)
 		buf_adds(&b, name);
 	else
 		enc_utf8_to_utf7(&b, str_from(name));

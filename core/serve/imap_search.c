@@ -369,6 +369,11 @@ read_request(struct search *s, struct imap *k, struct imap_in *in)
 
 	if (!search_return_read(&s->result, in))
 		return false;
+	/* RFC 9051 7.3.4: SEARCH has no other answer any more. */
+	if (k->enabled & IMAP_REV2 && !s->sorts && !s->result.extended) {
+		s->result.extended = true;
+		s->result.asked = RETURN_ALL;
+	}
 	if (!(s->result.asked & RETURN_UPDATE))
 		return read_keys(s, k, in);
 	if (!imap_context_begin(k, in, &s->context, &keys))

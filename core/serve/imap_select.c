@@ -34,23 +34,19 @@ make_box(struct imap *k, const struct imap_place *p,
 /* Finds the mailbox and makes its map; the code of the store. Read-write, it
  * takes \Recent for itself, of the account's own. */
 static int
-open_box(struct imap *k, struct str name, bool read_only,
+open_box(struct imap *k, const struct imap_place *p, bool read_only,
 	struct imap_box **out, struct mr_error *me)
 {
 	const struct store *s = &k->house->store;
-	struct imap_place p;
-	struct mr_mailbox m;
-	int code = imap_place_find(k, name, MR_RIGHT_READ, &p, me);
+	struct mr_mailbox m = p->m;
+	int code = MR_STORE_OK;
 
-	if (code != MR_STORE_OK)
-		return code;
-	m = p.m;
-	read_only |= !(p.rights & CHANGING);
-	if (!read_only && m.recent_uid < m.uidnext && imap_place_is_own(k, &p))
+	read_only |= !(p->rights & CHANGING);
+	if (!read_only && m.recent_uid < m.uidnext && imap_place_is_own(k, p))
 		code = s->op->mailbox_take_recent(s->self, m.id, &m, me);
 	if (code != MR_STORE_OK)
 		return code;
-	*out = make_box(k, &p, &m, read_only);
+	*out = make_box(k, p, &m, read_only);
 	code = imap_box_load(k->house, *out, me);
 	if (code == MR_STORE_OK)
 		return code;
@@ -119,9 +115,8 @@ describe(struct imap *k)
 
 	stream_puts(to, "* FLAGS (" FLAGS " " KEYWORDS ")\r\n");
 	say_permanent(to, b);
-	stream_printf(to, "* %" PRIu32 " EXISTS\r\n* %" PRIu32 " RECENT\r\n",
-		b->exists, imap_box_recent(b));
-	if (unseen && !(k->enabled & IMAP_UIDONLY))
+	imap_exists_out(k);
+	if (unseen && !(k->enabled & (IMAP_UIDONLY | IMAP_REV2)))
 		stream_printf(to, "* OK [UNSEEN %" PRIu32 "] First unseen\r\n",
 			unseen);
 	stream_printf(to, "* OK [UIDVALIDITY %" PRIu32 "] UIDs are valid\r\n"
@@ -234,7 +229,7 @@ take_arguments(struct imap *k, struct imap_in *in, struct select *sel)
 static void
 leave_old(struct imap *k)
 {
-	if (k->box && k->enabled & IMAP_QRESYNC)
+	if (k->box && k->enabled & (IMAP_QRESYNC | IMAP_REV2))
 		stream_puts(&k->session->stream,
 			"* OK [CLOSED] Previous mailbox is closed\r\n");
 	imap_deselect(k);
@@ -244,13 +239,18 @@ static int
 enter(struct imap *k, const struct select *sel, struct mr_error *me)
 {
 	struct imap_box *box = NULL;
-	int code = open_box(k, sel->name, sel->read_only, &box, me);
+	struct imap_place p;
+	int code = imap_place_find(k, sel->name, MR_RIGHT_READ, &p, me);
 
+	if (code == MR_STORE_OK)
+		code = open_box(k, &p, sel->read_only, &box, me);
 	if (code != MR_STORE_OK)
 		return code;
 	k->box = box;
 	k->state = IMAP_SELECTED;
 	describe(k);
+	if (k->enabled & IMAP_REV2)	/* RFC 9051 6.3.2 */
+		imap_list_line(k, p.shown, sel->name);
 	if (!sel->resync || sel->uidvalidity != box->uidvalidity)
 		return MR_STORE_OK;
 	code = imap_box_resync(k, sel->since, sel->known.n ? &sel->known :

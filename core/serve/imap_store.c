@@ -137,7 +137,7 @@ write_row(struct imap *k, const struct store_request *r,
 	if (!r->silent) {
 		buf_addf(out, "%sFLAGS ", gap);
 		imap_flags_out(out, row->row.flags, keywords,
-			row->row.uid >= k->box->recent_from);
+			imap_shows_recent(k, row->row.uid));
 	}
 	buf_adds(out, ")\r\n");
 }

@@ -172,7 +172,7 @@ add_fetch(struct telling *t, uint32_t seq, const struct mr_row *row)
 		buf_addf(&t->out, "UID %" PRIu32 " ", row->uid);
 	buf_adds(&t->out, "FLAGS ");
 	imap_flags_out(&t->out, row->flags, str_of(row->keywords.at,
-		row->keywords.len), row->uid >= t->k->box->recent_from);
+		row->keywords.len), imap_shows_recent(t->k, row->uid));
 	if (t->k->enabled & IMAP_CONDSTORE)
 		buf_addf(&t->out, " MODSEQ (%" PRIu64 ")", row->modseq);
 	buf_adds(&t->out, ")\r\n");
@@ -221,6 +221,18 @@ tell_rows(struct telling *t, uint64_t since, struct mr_error *me)
 	return code;
 }
 
+void
+imap_exists_out(struct imap *k)
+{
+	const struct imap_box *b = k->box;
+
+	stream_printf(&k->session->stream, "* %" PRIu32 " EXISTS\r\n",
+		b->exists);
+	if (!(k->enabled & IMAP_REV2))
+		stream_printf(&k->session->stream, "* %" PRIu32 " RECENT\r\n",
+			imap_box_recent(b));
+}
+
 static int
 tell_changes(struct imap *k, bool with_uid, struct mr_error *me)
 {
@@ -232,9 +244,7 @@ tell_changes(struct imap *k, bool with_uid, struct mr_error *me)
 
 	/* Even if the scan failed: the map has them now. */
 	if (b->exists != before)
-		stream_printf(&k->session->stream, "* %" PRIu32
-			" EXISTS\r\n* %" PRIu32 " RECENT\r\n", b->exists,
-			imap_box_recent(b));
+		imap_exists_out(k);
 	return code;
 }
 

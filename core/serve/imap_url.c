@@ -117,7 +117,7 @@ client_name(struct imap *k, struct str mailbox)
 	struct str name;
 	struct buf b;
 
-	if (k->enabled & IMAP_UTF8)
+	if (k->enabled & IMAP_UTF8_NAMES)
 		return mailbox;
 	buf_init(&b, BUF_NO_CAP);
 	enc_utf8_to_utf7(&b, mailbox);
