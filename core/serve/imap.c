@@ -1,6 +1,6 @@
 /*
- * imap.c - IMAP4rev1 (RFC 3501; RFC 9051 where it is stricter): the verbs,
- * the turn and the life of a session.
+ * imap.c - IMAP4rev2 (RFC 9051), and IMAP4rev1 (RFC 3501) until a client
+ * enables the other: the verbs, the turn and the life of a session.
  *
  * A turn is: read a command, look it up, run it, tell what changed in the
  * selected mailbox, answer. The table says what holds for a verb before it
