@@ -35,6 +35,11 @@ t_plug_sqlite_append_SOURCES = t/plug/sqlite/append.c $(sqlite_fake)
 t_plug_sqlite_append_CFLAGS = $(SQLITE_TEST_CFLAGS)
 t_plug_sqlite_append_LDADD = $(CMOCKA_LIBS)
 EXTRA_t_plug_sqlite_append_DEPENDENCIES = plugins/sqlite/sqlite.so
+check_PROGRAMS += t/plug/sqlite/mirror
+t_plug_sqlite_mirror_SOURCES = t/plug/sqlite/mirror.c $(sqlite_fake)
+t_plug_sqlite_mirror_CFLAGS = $(SQLITE_TEST_CFLAGS)
+t_plug_sqlite_mirror_LDADD = $(CMOCKA_LIBS)
+EXTRA_t_plug_sqlite_mirror_DEPENDENCIES = plugins/sqlite/sqlite.so
 
 EXTRA_PROGRAMS += t/bench/mailbox
 t_bench_mailbox_SOURCES = t/bench/mailbox.c $(sqlite_fake)
