@@ -145,6 +145,17 @@ run_rules(const struct expire *x, const struct name *n, struct mr_error *me)
 	return code;
 }
 
+int64_t
+expire_after(const struct expire_rules *r, const char *mailbox)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (str_iis(str_from(mailbox), r->item[i].mailbox))
+			return r->item[i].after;
+	return 0;
+}
+
 int
 expire_run(const struct expire *x, struct err *e)
 {

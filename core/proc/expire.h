@@ -34,6 +34,8 @@ struct expire {
 	void *arg;
 };
 
+/* How long mail may stay in a mailbox of that name, ms; 0: for ever. */
+int64_t expire_after(const struct expire_rules *r, const char *mailbox);
 /* One round over all accounts. It changes the store in small transactions, so
  * that others get in between. -1 with e. Blocks in the store. */
 int expire_run(const struct expire *x, struct err *e);

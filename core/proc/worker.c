@@ -363,6 +363,7 @@ start_up(struct worker_life *w, struct err *e)
 	w->house.imap = &c->imap;
 	w->house.routes = &c->routes;
 	w->house.queue_lifetime = c->queue.lifetime;
+	w->house.inbox_expires = expire_after(&c->expire, "INBOX");
 	w->house.plugins = &w->plugins;
 	/* The key may be readable by root alone: it is read before. */
 	if (open_tls(w, e) < 0 || priv_drop(c->server.user, e) < 0 ||

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define DAY 86400000
 #define KNOCK_MS 200
 #define LINE_MOST 8192		/* RFC 2449 4: 255; RFC 5034 4: more for SASL */
 
@@ -122,10 +123,17 @@ write_capabilities(struct pop3 *k)
 	struct stream *s = &k->session->stream;
 	bool login = k->state == POP3_LOGIN;
 	int64_t delay = k->house->limits->pop3_login_delay;
+	int64_t expires = k->house->inbox_expires;
 
 	stream_puts(s, "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
-		"PIPELINING\r\nEXPIRE NEVER\r\nUTF8 USER\r\nLANG\r\n"
+		"PIPELINING\r\nUTF8 USER\r\nLANG\r\n"
 		"IMPLEMENTATION Mailroom\r\n");
+	/* RFC 2449 6.7: at least so many days. */
+	if (expires)
+		stream_printf(s, "EXPIRE %lld\r\n",
+			(long long)(expires / DAY));
+	else
+		stream_puts(s, "EXPIRE NEVER\r\n");
 	if (delay)
 		stream_printf(s, "LOGIN-DELAY %lld\r\n",
 			(long long)((delay + 999) / 1000));

@@ -102,6 +102,7 @@ struct house {
 	const struct imap_settings *imap;
 	struct sock_nets relay, xclient;	/* smtp->..._networks, parsed */
 	int64_t queue_lifetime;
+	int64_t inbox_expires;		/* ms that mail may stay; 0: for ever */
 	const struct nexthops *routes;
 	const struct plugins *plugins;
 	struct services services;	/* of all chains */

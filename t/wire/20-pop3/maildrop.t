@@ -162,7 +162,7 @@ def test_capabilities(s):
         for _ in range(2):
             said = c.many("CAPA")
             for word in (b"TOP", b"UIDL", b"RESP-CODES", b"AUTH-RESP-CODE",
-                         b"PIPELINING", b"EXPIRE NEVER", b"LOGIN-DELAY 2"):
+                         b"PIPELINING", b"EXPIRE 30", b"LOGIN-DELAY 2"):
                 tap.ok(word in said, "%s in %r" % (word.decode(), said))
             c.ask("USER alice@example.test")
             c.ask("PASS " + PASSWORD)
@@ -182,8 +182,9 @@ def test_login_delay(s):
 
 
 def test_codes(s):
-    """wrong passwords are [AUTH], and nothing else is"""
+    """wrong passwords are [AUTH], and nothing else is; nothing expires"""
     with connect(s) as c:
+        tap.ok(b"EXPIRE NEVER" in c.many("CAPA"))
         for command in ("USER nobody@example.test", "USER bob@example.test"):
             c.good(command)
             answer = c.ask("PASS wrong")
@@ -223,7 +224,8 @@ DELAYED = {n: f for n, f in list(globals().items())
 with Server() as server:
     tap.run({n: f for n, f in list(globals().items()) if n not in DELAYED},
             server)
-with Server({"limits": {"pop3_login_delay": "2s"}},
+with Server({"limits": {"pop3_login_delay": "2s"},
+             "mailbox.INBOX": {"expire": "30d"}},
             accounts=("alice", "carol", "dave")) as server:
     tap.run(DELAYED, server)
 tap.done()
