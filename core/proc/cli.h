@@ -32,7 +32,7 @@ struct cli_verb {
 	const char *args, *help;
 };
 extern const struct cli_verb cli_account_verbs[], cli_queue_verbs[],
-	cli_config_verbs[], cli_expire_verbs[], cli_server_verbs[], cli_milter_verbs[],
+	cli_config_verbs[], cli_expire_verbs[], cli_undelete_verbs[], cli_server_verbs[], cli_milter_verbs[],
 	cli_plugin_verbs[], cli_plugin_new_verbs[], cli_explain_verbs[],
 	cli_probe_verbs[], cli_filter_verbs[], cli_dkim_verbs[], cli_dns_verbs[],
 	cli_dns_apply_verbs[],

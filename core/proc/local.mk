@@ -37,6 +37,7 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 	core/proc/cli_plugin_new.c core/proc/cli_plugin_rust.h \
 	core/proc/cli_plugin_rust.c core/proc/cli_explain.c core/proc/cli_probe.c \
 	core/proc/cli_filter.c core/proc/cli_dkim.c core/proc/cli_expire.c \
+	core/proc/cli_undelete.c \
 	core/proc/cli_asan.c core/proc/cli_make.c core/proc/cli_make.h \
 	core/proc/cli_plugin_run.c core/proc/cli_backtest.c \
 	core/proc/cli_record.c core/proc/cli_dry.h \

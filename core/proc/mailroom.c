@@ -6,7 +6,7 @@
 
 static const struct cli_verb *const groups[] = {cli_server_verbs,
 	cli_account_verbs, cli_queue_verbs, cli_config_verbs,
-	cli_expire_verbs, cli_milter_verbs, cli_probe_verbs, cli_plugin_verbs,
+	cli_expire_verbs, cli_undelete_verbs, cli_milter_verbs, cli_probe_verbs, cli_plugin_verbs,
 	cli_plugin_new_verbs, cli_plugin_run_verbs, cli_filter_verbs,
 	cli_explain_verbs, cli_backtest_verbs, cli_dkim_verbs, cli_record_verbs,
 	cli_trace_verbs, cli_audit_verbs, cli_sendmail_verbs,

@@ -524,6 +524,26 @@ struct mr_sizes {
 				   server runs */
 };
 
+/* A message that was expunged and is still there. */
+struct mr_removed {
+	uint32_t size;
+	uint32_t uid;		/* as it was, and: */
+	const char *mailbox;
+	int64_t removed_ms, received_ms;
+	uint64_t length;
+	uint32_t flags;
+};
+
+struct mr_undelete {
+	uint32_t size;
+	uint32_t restored;	/* out */
+	const char *account;
+	const char *mailbox;	/* that it was in; NULL: any */
+	int64_t since_ms;	/* removed at that time or later */
+	int (*each)(void *arg, const struct mr_removed *r);
+	void *arg;
+};
+
 /* Callbacks of the walks below return 0 to go on. What they are given is
  * valid during the call. They must not call the store. */
 
@@ -866,6 +886,12 @@ struct mr_store {
 	int (*metadata_changed)(void *self, const char *account, int64_t since,
 		int (*each)(void *arg, int64_t mailbox, const char *name),
 		void *arg, int64_t *now, struct mr_error *err);
+
+	/* Where the store keeps for a while what was expunged: shows it, if
+	 * `each` is set, or puts it back where it was. Quotas are not asked.
+	 */
+	int (*undelete)(void *self, struct mr_undelete *u,
+		struct mr_error *err);
 };
 
 #ifdef __cplusplus

@@ -42,13 +42,26 @@ sq_message_hold(struct sq_tx *tx, int64_t message, int64_t n,
 	return code;
 }
 
-int
-sq_message_drop(struct sq_tx *tx, int64_t message, int64_t n,
+static int
+drop(struct sq_tx *tx, int64_t message, int64_t n, int64_t dead_ms,
 	struct mr_error *err)
 {
 	return sq_run(tx->db, err, "UPDATE message SET refs = refs - ?1,"
 		" dead_ms = CASE WHEN refs <= ?1 THEN ?2 END WHERE id = ?3",
-		"iii", n, tx->now_ms, message);
+		"iii", n, dead_ms, message);
+}
+
+int
+sq_message_drop(struct sq_tx *tx, int64_t message, int64_t n,
+	struct mr_error *err)
+{
+	return drop(tx, message, n, tx->now_ms, err);
+}
+
+int
+sq_message_expunge(struct sq_tx *tx, int64_t message, struct mr_error *err)
+{
+	return drop(tx, message, 1, tx->now_ms + tx->sq->undelete, err);
 }
 
 /* -------------------------------------------------------------- messages */
@@ -315,6 +328,7 @@ sq_collect(struct sq *s, int64_t *sweep_at)
 			pause = 0;
 	}
 	sq_forget(s);
+	sq_removed_forget(s);
 	if (sq_vacuum_some(s))
 		pause = 0;
 	if (now >= *sweep_at) {

@@ -126,7 +126,8 @@ run_copy(struct sq_tx *tx, void *arg, struct mr_error *err)
 	if (code == MR_STORE_OK)
 		code = insert_rows(tx, c, &t, err);
 	if (code == MR_STORE_OK && c->move)
-		code = rows_remove(tx, c->from, &c->rows, false, err);
+		code = rows_remove(tx, c->from, &c->rows, ROWS_MOVED,
+			err);
 	return code;
 }
 

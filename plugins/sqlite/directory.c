@@ -350,6 +350,8 @@ run_account_remove(struct sq_tx *tx, void *arg, struct mr_error *err)
 		code = sq_run(tx->db, err, "DELETE FROM acl WHERE identifier"
 			" IN (?1, '-' || ?1)", "s", e->name);
 	if (code == MR_STORE_OK)
+		code = sq_removed_drop(tx, id, err);
+	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "DELETE FROM account WHERE id = ?",
 			"i", id);
 	return code;

@@ -10,7 +10,7 @@ plugins_sqlite_sqlite_so_SOURCES = plugins/sqlite/sqlite.c \
 	plugins/sqlite/body.c plugins/sqlite/claim.c \
 	plugins/sqlite/flow.c plugins/sqlite/queue.c \
 	plugins/sqlite/collect.c plugins/sqlite/watch.c \
-	plugins/sqlite/names.c plugins/sqlite/quota.c \
+	plugins/sqlite/names.c plugins/sqlite/quota.c plugins/sqlite/undelete.c \
 	plugins/sqlite/mailbox.c \
 	plugins/sqlite/entries.c plugins/sqlite/rows.c plugins/sqlite/rows.h \
 	plugins/sqlite/flags.c plugins/sqlite/copy.c \

@@ -74,7 +74,7 @@ remove_gone(struct sq_tx *tx, const struct mr_mirror *m, struct mr_error *err)
 	if (code == MR_STORE_OK && n)	/* no range would mean all */
 		code = rows_gather(tx->db, m->mailbox, range, n, 0, &r, err);
 	if (code == MR_STORE_OK)
-		code = rows_remove(tx, m->mailbox, &r, true, err);
+		code = rows_remove(tx, m->mailbox, &r, ROWS_DROPPED, err);
 	rows_free(&r);
 	free(range);
 	return code;

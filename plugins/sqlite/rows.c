@@ -126,7 +126,7 @@ rows_next_modseq(struct sq_db *db, int64_t mailbox, int64_t *modseq,
 /* --------------------------------------------------------------- removal */
 
 static int
-remove_run(struct sq_tx *tx, int64_t mailbox, int64_t modseq, uint32_t first,
+note_vanished(struct sq_tx *tx, int64_t mailbox, int64_t modseq, uint32_t first,
 	uint32_t last, struct mr_error *err)
 {
 	return sq_run(tx->db, err, "INSERT INTO vanished (mailbox, modseq,"
@@ -135,23 +135,52 @@ remove_run(struct sq_tx *tx, int64_t mailbox, int64_t modseq, uint32_t first,
 }
 
 static int
+drop_messages(struct sq_tx *tx, const struct entry *e, size_t n,
+	enum rows_fate fate, struct mr_error *err)
+{
+	int code = MR_STORE_OK;
+	size_t i;
+
+	for (i = 0; i < n && code == MR_STORE_OK; i++)
+		code = fate == ROWS_EXPUNGED ?
+			sq_message_expunge(tx, e[i].message, err) :
+			sq_message_drop(tx, e[i].message, 1, err);
+	return code;
+}
+
+/* Entries whose UIDs follow each other. */
+static int
+remove_run(struct sq_tx *tx, int64_t mailbox, const struct entry *e, size_t n,
+	enum rows_fate fate, struct mr_error *err)
+{
+	uint32_t first = e[0].uid, last = e[n - 1].uid;
+	int code = MR_STORE_OK;
+
+	if (fate == ROWS_EXPUNGED && tx->sq->undelete > 0)
+		code = sq_removed_keep(tx, mailbox, first, last, err);
+	if (code == MR_STORE_OK)
+		code = sq_run(tx->db, err, "DELETE FROM entry WHERE mailbox = ?"
+			" AND uid BETWEEN ? AND ?", "iii", mailbox,
+			(int64_t)first, (int64_t)last);
+	return code == MR_STORE_OK && fate != ROWS_MOVED ?
+		drop_messages(tx, e, n, fate, err) : code;
+}
+
+static int
 remove_entries(struct sq_tx *tx, int64_t mailbox, int64_t modseq,
-	const struct rows *r, bool drop, struct mr_error *err)
+	const struct rows *r, enum rows_fate fate, struct mr_error *err)
 {
 	size_t i, start = 0;
 	int code = MR_STORE_OK;
 
 	for (i = 0; i < r->n && code == MR_STORE_OK; i++) {
-		code = sq_run(tx->db, err, "DELETE FROM entry WHERE"
-			" mailbox = ? AND uid = ?", "ii", mailbox,
-			(int64_t)r->item[i].uid);
-		if (code == MR_STORE_OK && drop)
-			code = sq_message_drop(tx, r->item[i].message, 1, err);
-		if (code != MR_STORE_OK || (i + 1 < r->n &&
-			r->item[i + 1].uid == r->item[i].uid + 1))
+		if (i + 1 < r->n && r->item[i + 1].uid == r->item[i].uid + 1)
 			continue;
-		code = remove_run(tx, mailbox, modseq, r->item[start].uid,
-			r->item[i].uid, err);
+		code = remove_run(tx, mailbox, &r->item[start], i + 1 - start,
+			fate, err);
+		if (code == MR_STORE_OK)
+			code = note_vanished(tx, mailbox, modseq,
+				r->item[start].uid, r->item[i].uid, err);
 		start = i + 1;
 	}
 	return code;
@@ -159,7 +188,7 @@ remove_entries(struct sq_tx *tx, int64_t mailbox, int64_t modseq,
 
 int
 rows_remove(struct sq_tx *tx, int64_t mailbox, const struct rows *r,
-	bool drop, struct mr_error *err)
+	enum rows_fate fate, struct mr_error *err)
 {
 	int64_t modseq = 0, unseen = 0, bytes = 0;
 	size_t i;
@@ -169,7 +198,7 @@ rows_remove(struct sq_tx *tx, int64_t mailbox, const struct rows *r,
 		return MR_STORE_OK;
 	code = rows_next_modseq(tx->db, mailbox, &modseq, err);
 	if (code == MR_STORE_OK)
-		code = remove_entries(tx, mailbox, modseq, r, drop, err);
+		code = remove_entries(tx, mailbox, modseq, r, fate, err);
 	for (i = 0; i < r->n; i++) {
 		unseen += !(r->item[i].flags & MR_FLAG_SEEN);
 		bytes += r->item[i].length;
@@ -190,7 +219,7 @@ sq_mailbox_remove(struct sq_tx *tx, int64_t mailbox, struct mr_error *err)
 	int code = rows_gather(tx->db, mailbox, NULL, 0, 0, &r, err);
 
 	if (code == MR_STORE_OK)
-		code = rows_remove(tx, mailbox, &r, true, err);
+		code = rows_remove(tx, mailbox, &r, ROWS_EXPUNGED, err);
 	rows_free(&r);
 	if (code == MR_STORE_OK)
 		code = sq_run(tx->db, err, "DELETE FROM vanished"

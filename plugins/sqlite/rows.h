@@ -34,8 +34,10 @@ void rows_free(struct rows *r);
 int rows_next_modseq(struct sq_db *db, int64_t mailbox, int64_t *modseq,
 	struct mr_error *err);
 /* Takes the rows out of the mailbox: entries, what vanished, counters, the
- * hint. drop: their messages lose a reference each. */
+ * hint. Unless they moved their messages lose a reference each; expunged they
+ * can be put back (undelete.c). */
+enum rows_fate { ROWS_MOVED, ROWS_DROPPED, ROWS_EXPUNGED };
 int rows_remove(struct sq_tx *tx, int64_t mailbox, const struct rows *r,
-	bool drop, struct mr_error *err);
+	enum rows_fate fate, struct mr_error *err);
 
 #endif

@@ -126,6 +126,14 @@ static const char *const step[] = {
 	" changed INTEGER NOT NULL, PRIMARY KEY (mailbox, account, name))"
 	" WITHOUT ROWID;"
 	"CREATE INDEX metadata_changed ON metadata_change (changed);",
+	/* undelete.c: entries as they were, with their mailbox's name. */
+	"CREATE TABLE removed (removed_ms INTEGER NOT NULL,"
+	" mailbox INTEGER NOT NULL, uid INTEGER NOT NULL,"
+	" account INTEGER NOT NULL, name TEXT NOT NULL,"
+	" flags INTEGER NOT NULL, message INTEGER NOT NULL,"
+	" length INTEGER NOT NULL, received_ms INTEGER NOT NULL,"
+	" keywords TEXT, PRIMARY KEY (removed_ms, mailbox, uid))"
+	" WITHOUT ROWID;",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

@@ -32,6 +32,7 @@ struct sq {
 	int64_t body_in_row;	/* bodies up to this many bytes in the database */
 	int64_t segment_size;
 	int64_t keep_removed;	/* ms until the body of a removed message goes */
+	int64_t undelete;	/* ms that an expunged one can be put back */
 	int64_t keep_ledger;	/* ms; 0: for ever */
 	int64_t keep_vanished;	/* ms; 0: for ever */
 	const char *tag;	/* characters that divide user and tag, "+" */
@@ -116,6 +117,17 @@ void sq_changed(struct sq_tx *tx, enum mr_change_kind kind, int64_t mailbox,
  * keep_removed (collect.c). */
 int sq_message_drop(struct sq_tx *tx, int64_t message, int64_t n,
 	struct mr_error *err);
+/* The same of one that was in a mailbox and can be put back: it stays for
+ * `undelete` before that. */
+int sq_message_expunge(struct sq_tx *tx, int64_t message,
+	struct mr_error *err);
+/* undelete.c: remembers entries that are about to be removed; what is too old
+ * goes; all of an account that goes. */
+int sq_removed_keep(struct sq_tx *tx, int64_t mailbox, uint32_t first,
+	uint32_t last, struct mr_error *err);
+void sq_removed_forget(struct sq *s);
+int sq_removed_drop(struct sq_tx *tx, int64_t account, struct mr_error *err);
+int sq_undelete(void *self, struct mr_undelete *u, struct mr_error *err);
 int sq_message_hold(struct sq_tx *tx, int64_t message, int64_t n,
 	struct mr_error *err);
 /* id of an account by canonical name. MISSING with err filled. */

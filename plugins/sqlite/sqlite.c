@@ -29,6 +29,10 @@ static const struct mr_setting settings[] = {
 	{"keep_removed", MR_DURATION, 0, AT(keep_removed), "\"10m\"", 0,
 		30 * 86400000LL, NULL, "How long the bytes of a removed "
 		"message stay, for those who are reading it."},
+	{"undelete", MR_DURATION, 0, AT(undelete), "\"0s\"", 0,
+		365 * 86400000LL, NULL, "How long what was expunged can be "
+		"put back (mailroom undelete). It takes its room on the disk "
+		"for so long, not in the account."},
 	{"keep_ledger", MR_DURATION, 0, AT(keep_ledger), "\"90d\"", 0,
 		36500 * 86400000LL, NULL, "How long it is remembered what "
 		"happened to each message (mailroom trace, audit). 0: for "
@@ -294,6 +298,7 @@ static const struct mr_store store = {
 	.quota_set = sq_quota_set,
 	.queue_mirror = sq_queue_mirror,
 	.metadata_changed = sq_metadata_changed,
+	.undelete = sq_undelete,
 };
 
 MR_PLUGIN = {
