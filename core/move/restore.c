@@ -119,7 +119,7 @@ take_box(struct run *run, const struct outlet_box *box, struct err *e)
 
 	if (code == 0)
 		code = intake_open(run->in, name_for(run, box),
-			box->uidvalidity, 0, e);
+			box->uidvalidity, box->uidnext, e);
 	if (code < 0)
 		return code;
 	code = outlet_rows(&run->r->from, box->id, 0, &rows, e);

@@ -158,7 +158,7 @@ backup_list(struct cli *c, int argc, char **argv)
 /* --------------------------------------------------------------- restore */
 
 struct options {
-	const char *path, *account, *message, *at, *into;
+	const char *path, *account, *message, *at, *into, *whole;
 	bool in_place;
 };
 
@@ -168,15 +168,17 @@ read_options(struct cli *c, int argc, char **argv, struct options *o)
 	const struct {
 		const char *name, **value;
 	} known[] = {{"--account", &o->account}, {"--message", &o->message},
-		{"--at", &o->at}, {"--into", &o->into}};
+		{"--at", &o->at}, {"--into", &o->into},
+		{"--whole", &o->whole}};
+	const size_t n = sizeof known / sizeof *known;
 	size_t k;
 	int i;
 
 	o->path = argv[0];
 	for (i = 1; i < argc; i++) {
-		for (k = 0; k < 4 && strcmp(argv[i], known[k].name); k++)
+		for (k = 0; k < n && strcmp(argv[i], known[k].name); k++)
 			;
-		if (k < 4 && i + 1 < argc)
+		if (k < n && i + 1 < argc)
 			*known[k].value = argv[++i];
 		else if (!strcmp(argv[i], "--in-place"))
 			o->in_place = true;
@@ -186,6 +188,8 @@ read_options(struct cli *c, int argc, char **argv, struct options *o)
 	if (o->in_place && (o->into || o->message))
 		return cli_usage(c, "--in-place goes with neither --into nor "
 			"--message"), false;
+	if (o->whole && (o->in_place || o->into || o->message || o->account))
+		return cli_usage(c, "--whole goes with --at only"), false;
 	return true;
 }
 
@@ -354,6 +358,32 @@ run_restore(struct cli *c, const struct options *o, struct restore *r)
 	return code < 0 ? cli_fail("restore", &e) : report(c, r);
 }
 
+/* For a machine that lost its store: the state becomes a folder of its own,
+ * which is then put in the place of the empty one. */
+static int
+restore_whole(struct cli *c, const struct options *o, const char *state)
+{
+	struct mr_error me = {{0}};
+	int code;
+
+	if (!MR_HAS(c->store.op, backup_extract) ||
+		!c->store.op->backup_extract) {
+		fputs("mailroom: the store plugin cannot do that\n", stderr);
+		return 1;
+	}
+	code = c->store.op->backup_extract(c->store.self, o->path, state,
+		whole_path(c, o->whole), &me);
+	if (code)
+		return cli_fail_store("restore", code, &me);
+	if (c->json)
+		return cli_print_json(json_pack("{s:s, s:s}", "state", state,
+			"folder", o->whole));
+	printf("state %s is in %s. Stop the server, put this folder in the "
+		"place of\nits store, start, and look at `mailroom queue "
+		"list`: what waited is held.\n", state, o->whole);
+	return 0;
+}
+
 static int
 restore(struct cli *c, int argc, char **argv)
 {
@@ -374,6 +404,8 @@ restore(struct cli *c, int argc, char **argv)
 	code = find_state(c, &o, &s);
 	if (code)
 		return code;
+	if (o.whole)
+		return restore_whole(c, &o, s.chosen);
 	r.state = s.chosen;
 	r.move.temp = c->config->server.data;
 	r.into = o.in_place ? NULL : o.into ? o.into : arena_printf(
@@ -395,7 +427,8 @@ const struct cli_verb cli_backup_verbs[] = {
 	{"backup", NULL, 1, 1, backup, "PATH",
 		"keep what the store holds now as one more state in PATH"},
 	{"restore", NULL, 1, 10, restore, "PATH [--at TIME] [--account A]"
-		" [--message ID] [--into MAILBOX | --in-place]",
+		" [--message ID] [--into MAILBOX | --in-place]"
+		" | --whole FOLDER",
 		"bring mail of a backup back into the store"},
 	{.group = NULL},
 };

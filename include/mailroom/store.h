@@ -892,6 +892,12 @@ struct mr_store {
 	 */
 	int (*undelete)(void *self, struct mr_undelete *u,
 		struct mr_error *err);
+
+	/* A state of a backup as a store folder of its own, `to`, which must
+	 * not be there yet: for a machine that lost its store. What waited in
+	 * the queue is held. */
+	int (*backup_extract)(void *self, const char *path, const char *state,
+		const char *to, struct mr_error *err);
 };
 
 #ifdef __cplusplus

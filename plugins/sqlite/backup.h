@@ -37,6 +37,9 @@ int sq_map_write(int folder, const char *file, const struct sq_map *before,
 	struct sq_map *m, uint64_t *written, struct mr_error *err);
 /* Names of states in order; free each and the list. */
 size_t sq_map_list(int folder, char ***out);
+/* The database of a state in a folder, with today's tables (restore.c). */
+int sq_state_database(const char *path, const char *state,
+	const char *folder, struct mr_error *err);
 /* The database of a state, whole and verified, as a new file. */
 int sq_map_assemble(int folder, const struct sq_map *m, const char *file,
 	struct mr_error *err);

@@ -64,8 +64,8 @@ remove_temp(const char *folder)
 }
 
 /* What an older release made gets today's tables; it is a copy. */
-static int
-make_database(const char *path, const char *state, const char *folder,
+int
+sq_state_database(const char *path, const char *state, const char *folder,
 	struct mr_error *err)
 {
 	char *file = sq_printf("%s/" SQ_FILE, folder);
@@ -124,7 +124,7 @@ sq_backup_open(void *self, const char *path, const char *state,
 		code = sq_fail(err, MR_STORE_FAILED, "%s: %s", link, bodies ?
 			strerror(errno) : "the path must begin with /");
 	if (code == MR_STORE_OK)
-		code = make_database(path, state, s->path, err);
+		code = sq_state_database(path, state, s->path, err);
 	s->pool = sq_pool_new();
 	if (code == MR_STORE_OK) {
 		s->segments = sq_segments_new(s, err);

@@ -283,6 +283,9 @@ int sq_backup_list(void *self, const char *path, int (*each)(void *arg,
 int sq_backup_open(void *self, const char *path, const char *state,
 	const char *temp, void **other, struct mr_error *err);
 void sq_backup_close(void *other);
+/* extract.c */
+int sq_backup_extract(void *self, const char *path, const char *state,
+	const char *to, struct mr_error *err);
 /* fsck.c */
 int sq_fsck(void *self, struct mr_fsck *out, struct mr_error *err);
 /* vacuum.c */

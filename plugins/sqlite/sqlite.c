@@ -279,6 +279,7 @@ static const struct mr_store store = {
 	.fsck = sq_fsck,
 	.sizes = sq_sizes,
 	.vacuum = sq_vacuum,
+	.backup_extract = sq_backup_extract,
 	.acl_list = sq_acl_list,
 	.acl_set = sq_acl_set,
 	.acl_rights = sq_acl_rights,

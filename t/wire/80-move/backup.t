@@ -4,6 +4,7 @@ account, a message, a point in time; a backup that a disk has damaged."""
 import glob
 import os
 import re
+import shutil
 import sys
 import threading
 import time
@@ -142,6 +143,34 @@ def test_gone(s):
     s.cli("account", "passwd", "carol@example.test", "--password-stdin",
           input="correct horse\n")
     tap.eq([plain(m) for m in s.messages("carol")], [large])
+
+
+def test_whole(s):
+    """The store is lost, and is there again: accounts, passwords, mail"""
+    s.cli("alias", "add", "sales@example.test", "alice@example.test")
+    s.send(letter(77, 70000), "alice")
+    with s.submission("alice") as m:        # nobody answers for its domain
+        m.sendmail("alice@example.test", ["x@nowhere.test"], letter(78))
+    s.cli_json("backup", s.path("backup"))
+    before = {u: s.messages(u) for u in ("alice", "bob")}
+    with s.imap("alice", "INBOX") as m:
+        validity = m.response("UIDVALIDITY")[1]
+    s.cli("restore", s.path("backup"), "--whole", s.path("data/again"))
+    s.stop()
+    shutil.rmtree(s.path("data/sqlite"))
+    os.rename(s.path("data/again"), s.path("data/sqlite"))
+    s.start()
+    tap.eq({u: s.messages(u) for u in ("alice", "bob")}, before)
+    with s.imap("alice", "INBOX") as m:
+        tap.eq(m.response("UIDVALIDITY")[1], validity)
+    s.send(letter(79), "sales")
+    tap.eq(plain(s.newest("alice")), letter(79))
+    tap.eq([row["state"] for row in s.queue()], ["held"])
+    s.drop_queue()
+    tap.eq(s.cli_json("fsck")["findings"], [])
+    done = s.cli("restore", s.path("backup"), "--whole",
+                 s.path("data/sqlite"), check=False)
+    tap.eq(done.returncode, 1, "what is there is not written over")
 
 
 def test_refused(s):
