@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 """An account of another IMAP server comes in: from our own server, from one
 that is none of ours and says things in its own way, cut off, and again."""
+import imaplib
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -12,7 +14,7 @@ import threading
 import time
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import tap
-from server import BUILD, PASSWORD, Server
+from server import BUILD, PASSWORD, Server, free_ports, wait_for
 
 LARGE = b"Subject: large\r\n\r\n" + b"x" * 400000 + b"\r\n"
 
@@ -216,7 +218,127 @@ def test_strange(s):
                    for r in m.list()[1]), m.list()[1])
 
 
+DOVECOT = """
+base_dir = %(root)s/run
+log_path = %(root)s/log
+mail_location = maildir:%(root)s/mail
+mail_uid = nobody
+mail_gid = nogroup
+first_valid_uid = 1
+protocols = imap
+ssl = required
+ssl_cert = <%(cert)s
+ssl_key = <%(key)s
+passdb {
+  driver = static
+  args = password=%(password)s
+}
+userdb {
+  driver = static
+  args = uid=nobody gid=nogroup home=%(root)s/home
+}
+service imap-login {
+  inet_listener imap {
+    port = 0
+  }
+  inet_listener imaps {
+    address = 127.0.0.1
+    port = %(port)d
+    ssl = yes
+  }
+}
+namespace inbox {
+  inbox = yes
+  mailbox Verschickt {
+    special_use = \\Sent
+    auto = create
+  }
+}
+"""
+
+
+def fill_dovecot(port, ctx):
+    with imaplib.IMAP4_SSL("localhost", port, ssl_context=ctx) as m:
+        m.login("carl", "secret")
+        for box in ("INBOX", "Work", "Work.&APw-ber", "Verschickt"):
+            m.create(box)
+            m.subscribe(box)
+            for n in range(12):
+                m.append(box, r"(\Seen $Forwarded w%d)" % (n % 3) if n % 2
+                         else r"\Flagged",
+                         '"0%d-Feb-2020 10:00:00 +0100"' % (n % 9 + 1),
+                         b"Subject: n%d\r\n\r\nbody\r\n" % n +
+                         b"x" * (n * 9000) + b"\r\n")
+        m.select("Work")
+        m.uid("STORE", "3,7", "+FLAGS", r"\Deleted")
+        m.expunge()
+        found = {}
+        for box in ("INBOX", "Work", "Work.&APw-ber", "Verschickt"):
+            found[box.replace(".", "/")] = mails_of(m, box)
+        return found
+
+
+def mails_of(m, box):
+    m.select('"%s"' % box, readonly=True)
+    validity = m.response("UIDVALIDITY")[1]
+    mails = []
+    for part in m.uid("FETCH", "1:*", "(FLAGS INTERNALDATE BODY.PEEK[])")[1]:
+        if isinstance(part, tuple):
+            head = part[0].decode()
+            flags = head.split("FLAGS (")[1].split(")")[0].split()
+            date = head.split('INTERNALDATE "')[1].split('"')[0]
+            mails.append((int(head.split("UID ")[1].split()[0]),
+                          sorted(f for f in flags if f != r"\Recent"),
+                          imaplib.Internaldate2tuple(
+                              b'INTERNALDATE "%s"' % date.encode()),
+                          part[1]))
+    return validity, mails
+
+
+def test_dovecot(s):
+    """From Dovecot"""
+    if not shutil.which("dovecot") or os.getuid() != 0:
+        raise tap.Skip("Dovecot is not installed, or we are not root")
+    root = s.path("dovecot")
+    port = free_ports(1)[0]
+    os.makedirs(root + "/home")
+    os.makedirs(root + "/mail")
+    for folder in ("", "/home", "/mail"):
+        os.chmod(root + folder, 0o777)
+    conf = root + "/dovecot.conf"
+    with open(conf, "w") as f:
+        f.write(DOVECOT % {"root": root, "cert": s.cert, "key": s.key,
+                           "port": port, "password": "secret"})
+    p = subprocess.Popen(["dovecot", "-F", "-c", conf],
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        try:
+            wait_for("Dovecot", lambda: p.poll() is not None or
+                     s.answers(port), 15)
+        except AssertionError:
+            raise tap.Skip("Dovecot does not start here")
+        if p.poll() is not None:
+            raise tap.Skip("Dovecot: %r" % p.stderr.read()[-300:])
+        theirs = fill_dovecot(port, s.tls)
+        with open(s.path("secret"), "w") as f:
+            f.write("secret\n")
+        args = ["import", "imap", "localhost", "carl", "grace@example.test",
+                "--port", str(port), "--ca", s.cert, "--password-file",
+                s.path("secret")]
+        done = s.cli_json(*args)
+        tap.eq(done["imported"], 46)
+        with s.imap("grace", None) as m:
+            for box, rows in theirs.items():
+                tap.eq(mails_of(m, box), rows, box)
+            tap.ok(any(b"\\Sent" in r and b"Verschickt" in r
+                       for r in m.list()[1]), m.list()[1])
+        tap.eq(s.cli_json(*args)["imported"], 0)
+    finally:
+        p.terminate()
+        p.wait(10)
+
+
 with Server(accounts=("alice", "bob", "carol", "dave", "erin",
-                      "frank")) as server:
+                      "frank", "grace")) as server:
     tap.run(globals(), server)
 tap.done()
