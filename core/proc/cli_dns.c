@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "proc/dns_show.h"
+#include "proc/dns_watch.h"
 
 #define LOOK_FIRST 1		/* seconds between looks of --wait, */
 #define LOOK_MOST 30		/* which grow from one to the other */
@@ -191,10 +192,52 @@ run_verify(struct cli *c, int argc, char **argv)
 	return code;
 }
 
+/* ------------------------------------------------------------------- watch */
+
+static int
+watch_all(struct dns_run *r, json_t *drifted)
+{
+	struct dns_watching w = {&r->house, r->cli->config->server.drop};
+	struct err e = {0};
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (dns_watch(&w, r->domain[i], drifted, &e) < 0)
+			return cli_fail(r->domain[i], &e);
+	return 0;
+}
+
+/* What the daily round does, now. */
+static int
+run_watch(struct cli *c, int argc, char **argv)
+{
+	json_t *drifted = json_array(), *one;
+	struct dns_run r;
+	int code = dns_run_open(&r, c, DNS_NEEDS_STATE, argc, argv);
+	size_t i;
+
+	if (!code)
+		code = watch_all(&r, drifted);
+	dns_run_close(&r);
+	if (!code && c->json)
+		return cli_print_json(drifted);
+	json_array_foreach(drifted, i, one)
+		printf("%s %s has drifted: %s\n", json_string_value(
+			json_object_get(one, "type")), json_string_value(
+			json_object_get(one, "name")), json_string_value(
+			json_object_get(one, "say")));
+	if (!code && !json_array_size(drifted))
+		puts("Nothing has drifted since the last look.");
+	json_decref(drifted);
+	return code;
+}
+
 const struct cli_verb cli_dns_verbs[] = {
 	{"dns", "plan", 0, 40, run_plan, "[DOMAIN] [--address A]... [--zone | "
 		"--rows | --policy]", "the records that your domains want"},
 	{"dns", "verify", 0, 40, run_verify, "[DOMAIN] [--wait [TIME]] "
 		"[--address A]...", "is that what their name servers have?"},
+	{"dns", "watch", 0, 40, run_watch, "[DOMAIN]", "tell the admin of "
+		"records that were right and are not any more"},
 	{.group = NULL},
 };

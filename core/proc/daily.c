@@ -15,6 +15,8 @@
 #include "base/clock.h"
 #include "base/enc.h"
 #include "base/log.h"
+#include "proc/dns_watch.h"
+#include "proc/expire.h"
 
 #define LOOK_MS (10 * 60000)
 #define DAY_MS 86400000ll
@@ -24,7 +26,7 @@
 
 struct daily {
 	struct report_house *house;
-	const struct expire_rules *rules;
+	const struct config *config;
 	pthread_t thread;
 	int stop;		/* eventfd */
 	atomic_bool stopping;
@@ -90,12 +92,23 @@ log_expired(void *arg, const char *account, const char *mailbox,
 static void
 expire_all(struct daily *d)
 {
-	const struct expire x = {.store = d->house->store, .rules = d->rules,
-		.is_over = is_over, .told = log_expired, .arg = d};
+	const struct expire x = {.store = d->house->store,
+		.rules = &d->config->expire, .is_over = is_over,
+		.told = log_expired, .arg = d};
 	struct err e = {0};
 
 	if (expire_run(&x, &e) < 0)
 		log_error("mailbox.expire", LOG_S("error", e.text));
+}
+
+static void
+look_at_dns(struct daily *d)
+{
+	const struct report_house *h = d->house;
+
+	if (d->config->zone.watch && MR_HAS(h->store->op, state_list) &&
+		h->store->op->state_list)
+		dns_watch_all(d->config, h);
 }
 
 /* false: it is time to stop. */
@@ -121,6 +134,7 @@ run(void *arg)
 		if (day != done) {
 			send_all(d);
 			expire_all(d);
+			look_at_dns(d);
 		}
 		done = day;
 	} while (sleep_ms(d, LOOK_MS));
@@ -128,8 +142,7 @@ run(void *arg)
 }
 
 struct daily *
-daily_start(struct report_house *h, const struct expire_rules *rules,
-	struct err *e)
+daily_start(struct report_house *h, const struct config *c, struct err *e)
 {
 	struct daily *d = mem_alloc(sizeof *d);
 	pthread_attr_t attr;
@@ -137,7 +150,7 @@ daily_start(struct report_house *h, const struct expire_rules *rules,
 	int code;
 
 	enc_random(&random, sizeof random);
-	*d = (struct daily){.house = h, .rules = rules,
+	*d = (struct daily){.house = h, .config = c,
 		.after_ms = random % SPREAD_MS};
 	d->stop = eventfd(0, EFD_CLOEXEC);
 	h->is_over = is_over;

@@ -132,7 +132,8 @@ dns_run_open(struct dns_run *r, struct cli *c, unsigned options, int argc,
 	arena_init(&r->a);
 	code = take_args(r, options, argc, argv);
 	if (!code)
-		code = cli_need_store(c);
+		code = (options & DNS_NEEDS_STATE ? cli_need_state :
+			cli_need_store)(c);
 	if (!code)
 		code = take_domains(r);
 	if (code)

@@ -15,6 +15,7 @@ enum dns_option {		/* what a verb understands */
 	DNS_OPT_ADDRESS = 1, DNS_OPT_ZONE = 2, DNS_OPT_ROWS = 4,
 	DNS_OPT_POLICY = 8, DNS_OPT_WAIT = 16, DNS_OPT_YES = 32,
 	DNS_OPT_PROVIDER = 64, DNS_OPT_DRY = 128,
+	DNS_NEEDS_STATE = 256,	/* none: the store must keep small facts */
 };
 
 struct dns_run {

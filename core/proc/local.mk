@@ -10,6 +10,7 @@ libcore_a_SOURCES += \
 	core/proc/daily.c core/proc/daily.h \
 	core/proc/dkim_key.c core/proc/dkim_key.h \
 	core/proc/dns_facts.c core/proc/dns_facts.h \
+	core/proc/dns_watch.c core/proc/dns_watch.h \
 	core/proc/expire.c core/proc/expire.h \
 	core/proc/indexer.c core/proc/indexer.h \
 	core/proc/generation.c core/proc/generation.h \

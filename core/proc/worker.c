@@ -319,7 +319,7 @@ open_queue(struct worker_life *w, struct err *e)
 		.data = w->config->server.data,
 		.drop = w->config->server.drop, .dns = w->house.dns,
 		.store = &w->house.store};
-	w->daily = daily_start(&w->report_house, &w->config->expire, e);
+	w->daily = daily_start(&w->report_house, w->config, e);
 	return w->daily ? 0 : -1;
 }
 

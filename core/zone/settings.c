@@ -38,6 +38,11 @@ const struct mr_setting zone_settings_table[] = {
 		"live, instead of those that DNS names for the domain."},
 	{"authority_port", MR_INT, 0, AT(port), "53", 1, 65535, NULL,
 		"Port at which the domain's name servers are asked."},
+	{"watch", MR_BOOL, 0, AT(watch), "true", 0, 0, NULL,
+		"Look once a day whether records that were right still are, "
+		"and tell by mail when not."},
+	{"watch_to", MR_TEXT, 0, AT(watch_to), "\"\"", 0, 0, NULL,
+		"Who is told. Empty: postmaster of the domain."},
 	MR_SETTINGS_END,
 };
 

@@ -21,6 +21,8 @@ struct zone_settings {		/* [dns.plan] */
 	int64_t ttl;
 	struct mr_list servers;
 	int64_t port;
+	bool watch;
+	const char *watch_to;
 };
 
 struct zone_update_settings {	/* [dns.update] */
