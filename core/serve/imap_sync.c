@@ -278,6 +278,47 @@ imap_box_sync(struct imap *k, bool may_expunge, bool with_uid,
 
 /* ------------------------------------------------------------- coming back */
 
+/* What of a range is not in the map. */
+static void
+add_unmapped(const struct imap_box *b, struct mr_range gone, struct buf *out)
+{
+	uint64_t first = gone.first;
+	struct mr_range part;
+	size_t i;
+
+	for (i = 0; i < b->n_run && first <= gone.last; i++) {
+		if (b->run[i].last < first || b->run[i].first > gone.last)
+			continue;
+		part = (struct mr_range){(uint32_t)first,
+			b->run[i].first - 1};
+		if (b->run[i].first > first)
+			buf_add(out, &part, sizeof part);
+		first = (uint64_t)b->run[i].last + 1;
+	}
+	part = (struct mr_range){(uint32_t)first, gone.last};
+	if (first <= gone.last)
+		buf_add(out, &part, sizeof part);
+}
+
+/* As find_gone, without those that went just now and stand in the map still:
+ * EXISTS has counted them, so they are told as removals of today. */
+static int
+find_gone_before(struct imap *k, uint64_t since, struct buf *out,
+	struct mr_error *me)
+{
+	struct buf found;
+	size_t i;
+	int code;
+
+	buf_init(&found, BUF_NO_CAP);
+	code = find_gone(k, since, &found, me);
+	for (i = 0; i < found.len / sizeof(struct mr_range); i++)
+		add_unmapped(k->box, ((const struct mr_range *)found.at)[i],
+			out);
+	buf_free(&found);
+	return code;
+}
+
 /* Removals among the UIDs that the client says it knows. */
 static int
 tell_vanished_since(struct imap *k, uint64_t since,
@@ -290,7 +331,7 @@ tell_vanished_since(struct imap *k, uint64_t since,
 
 	buf_init(&found, BUF_NO_CAP);
 	buf_init(&wanted, BUF_NO_CAP);
-	code = find_gone(k, since, &found, me);
+	code = find_gone_before(k, since, &found, me);
 	r = (const struct mr_range *)found.at;
 	if (known) {
 		gone = &wanted;
@@ -318,5 +359,9 @@ imap_box_resync(struct imap *k, uint64_t since, const struct imap_list *known,
 		.only = known, .with_uid = true};
 	int code = tell_vanished_since(k, since, known, me);
 
-	return code == MR_STORE_OK ? tell_rows(&t, since, me) : code;
+	if (code == MR_STORE_OK)
+		code = tell_rows(&t, since, me);
+	/* What went while we told of the rest was told neither as gone nor as
+	 * there, so the client could not know what EXISTS counts. */
+	return code == MR_STORE_OK ? tell_removals(k, me) : code;
 }
