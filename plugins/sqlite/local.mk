@@ -36,7 +36,7 @@ plugins_sqlite_sqlite_so_LDADD = $(SQLITE_LIBS) $(CRYPT_LIBS) $(UNISTRING_LIBS) 
 # Tests load the module with a host of their own; t/bench/store is run by hand.
 sqlite_tests = t/plug/sqlite/commit t/plug/sqlite/queue \
 	t/plug/sqlite/remove t/plug/sqlite/hints t/plug/sqlite/kill \
-	t/plug/sqlite/faults t/plug/sqlite/ledger
+	t/plug/sqlite/faults t/plug/sqlite/ledger t/plug/sqlite/index
 check_PROGRAMS += $(sqlite_tests)
 SQLITE_TEST_CFLAGS = $(MR_CFLAGS) -D_GNU_SOURCE -fPIE -I$(top_srcdir)/t/lib \
 	$(CMOCKA_CFLAGS) \
@@ -66,6 +66,10 @@ t_plug_sqlite_ledger_SOURCES = t/plug/sqlite/ledger.c $(sqlite_fake)
 t_plug_sqlite_ledger_CFLAGS = $(SQLITE_TEST_CFLAGS)
 t_plug_sqlite_ledger_LDADD = $(CMOCKA_LIBS)
 EXTRA_t_plug_sqlite_ledger_DEPENDENCIES = plugins/sqlite/sqlite.so
+t_plug_sqlite_index_SOURCES = t/plug/sqlite/index.c $(sqlite_fake)
+t_plug_sqlite_index_CFLAGS = $(SQLITE_TEST_CFLAGS)
+t_plug_sqlite_index_LDADD = $(CMOCKA_LIBS)
+EXTRA_t_plug_sqlite_index_DEPENDENCIES = plugins/sqlite/sqlite.so
 t_plug_sqlite_faults_SOURCES = t/plug/sqlite/faults.c $(sqlite_fake)
 t_plug_sqlite_faults_CFLAGS = $(SQLITE_TEST_CFLAGS) \
 	-DFAILFS='"$(abs_builddir)/t/kill/failfs.so"'
