@@ -100,15 +100,18 @@ static void *
 run(void *arg)
 {
 	struct indexer *i = arg;
-	struct index_fill *f = index_fill_new(i->store);
+	struct index_fill *f;
+	bool is_on = true;
 
 	setpriority(PRIO_PROCESS, (id_t)gettid(), 19);	/* of this thread */
-	while (rest(i, GATHER_MS, false)) {
+	while (is_on && rest(i, GATHER_MS, false)) {
 		atomic_store(&i->poked, false);
-		if (!fill(i, f) || !rest(i, LOOK_MS, true))
-			break;
+		f = index_fill_new(i->store);
+		is_on = fill(i, f);
+		index_fill_free(f);	/* its memory is not for idle times */
+		if (is_on)
+			rest(i, LOOK_MS, true);
 	}
-	index_fill_free(f);
 	return NULL;
 }
 

@@ -409,6 +409,16 @@ show_messages(struct sq *s, struct mr_index_todo *t, struct mr_error *err)
 	return step;
 }
 
+/* There is nothing to do for a while. */
+static void
+give_back_memory(struct sq_index *i)
+{
+	pthread_mutex_lock(&i->lock);
+	if (i->db)
+		sqlite3_db_release_memory(i->db->handle);
+	pthread_mutex_unlock(&i->lock);
+}
+
 int
 sq_index_todo(void *self, struct mr_index_todo *t, struct mr_error *err)
 {
@@ -417,7 +427,11 @@ sq_index_todo(void *self, struct mr_index_todo *t, struct mr_error *err)
 
 	if (code == MR_STORE_OK)
 		code = take_out_gone(s, err);
-	return code == MR_STORE_OK ? show_messages(s, t, err) : code;
+	if (code == MR_STORE_OK)
+		code = show_messages(s, t, err);
+	if (code == MR_STORE_OK && t->last < t->first)
+		give_back_memory(s->filling);
+	return code;
 }
 
 /* ------------------------------------------------------------------- put */
