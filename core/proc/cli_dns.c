@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "proc/dns_ramp.h"
 #include "proc/dns_show.h"
 #include "proc/dns_watch.h"
 
@@ -25,6 +26,19 @@ make_plans(struct dns_run *r, struct zone_plan **plan)
 			&e) < 0)
 			return cli_fail("plan", &e);
 	return 0;
+}
+
+/* How strict they may become. */
+static int
+add_advice(struct dns_run *r, struct zone_plan *const *plan)
+{
+	json_t *sums = dns_ramp_read(r->cli);
+	size_t i;
+
+	for (i = 0; i < r->n && sums; i++)
+		dns_ramp_advise(sums, &r->cli->config->zone, plan[i]);
+	json_decref(sums);
+	return sums ? 0 : 1;
 }
 
 static void
@@ -70,7 +84,8 @@ run_plan(struct cli *c, int argc, char **argv)
 
 	if (!code && r.given & DNS_OPT_POLICY)
 		print_policy(&r);
-	else if (!code && !(code = make_plans(&r, plan)))
+	else if (!code && !(code = make_plans(&r, plan)) &&
+		!(code = add_advice(&r, plan)))
 		code = print_plans(&r, plan);
 	dns_run_close(&r);
 	return code;

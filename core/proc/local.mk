@@ -59,7 +59,8 @@ mailroom_SOURCES = core/proc/mailroom.c core/proc/cli.c core/proc/cli.h \
 mailroom_SOURCES += core/proc/cli_dns.c core/proc/cli_dns_apply.c \
 	core/proc/dns_run.c core/proc/dns_run.h \
 	core/proc/dns_show.c core/proc/dns_show.h \
-	core/proc/dns_lexicon.c core/proc/dns_lexicon.h
+	core/proc/dns_lexicon.c core/proc/dns_lexicon.h \
+	core/proc/dns_ramp.c core/proc/dns_ramp.h
 mailroom_LDADD = $(CORE_LIBS)
 mailroom_LDFLAGS = $(AM_LDFLAGS) $(MFAPI_LDFLAGS)
 

@@ -290,3 +290,18 @@ zone_plan_make(struct zone_plan *p, const struct zone_facts *f)
 	add_transport(&g);
 	add_clients(&g);
 }
+
+enum zone_dmarc
+zone_policy_of(const struct zone_plan *p)
+{
+	enum zone_dmarc policy;
+	bool has_rua;
+	size_t i;
+
+	for (i = 0; i < p->n; i++)
+		if (str_istarts(str_from(p->record[i].name), "_dmarc.") &&
+			live_policy(str_from(p->record[i].value), &policy,
+			&has_rua))
+			return policy;
+	return ZONE_DMARC_NONE;
+}

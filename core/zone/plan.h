@@ -38,6 +38,8 @@ struct zone_facts {
 
 /* Fills an empty plan. */
 void zone_plan_make(struct zone_plan *p, const struct zone_facts *f);
+/* Of the DMARC record that the plan has. */
+enum zone_dmarc zone_policy_of(const struct zone_plan *p);
 /* What https://mta-sts.DOMAIN/.well-known/mta-sts.txt is to answer (RFC 8461
  * 3.2), in the arena, with CR LF; and the id of its record, which changes
  * when it does. */
