@@ -154,14 +154,10 @@ remove_run(struct sq_tx *tx, int64_t mailbox, const struct entry *e, size_t n,
 	enum rows_fate fate, struct mr_error *err)
 {
 	uint32_t first = e[0].uid, last = e[n - 1].uid;
-	int code = MR_STORE_OK;
+	int code = sq_run(tx->db, err, "DELETE FROM entry WHERE mailbox = ?"
+		" AND uid BETWEEN ? AND ?", "iii", mailbox, (int64_t)first,
+		(int64_t)last);
 
-	if (fate == ROWS_EXPUNGED && tx->sq->undelete > 0)
-		code = sq_removed_keep(tx, mailbox, first, last, err);
-	if (code == MR_STORE_OK)
-		code = sq_run(tx->db, err, "DELETE FROM entry WHERE mailbox = ?"
-			" AND uid BETWEEN ? AND ?", "iii", mailbox,
-			(int64_t)first, (int64_t)last);
 	return code == MR_STORE_OK && fate != ROWS_MOVED ?
 		drop_messages(tx, e, n, fate, err) : code;
 }
@@ -197,6 +193,9 @@ rows_remove(struct sq_tx *tx, int64_t mailbox, const struct rows *r,
 	if (!r->n)
 		return MR_STORE_OK;
 	code = rows_next_modseq(tx->db, mailbox, &modseq, err);
+	if (code == MR_STORE_OK && fate == ROWS_EXPUNGED &&
+		tx->sq->undelete > 0)
+		code = sq_removed_keep(tx, mailbox, r, err);
 	if (code == MR_STORE_OK)
 		code = remove_entries(tx, mailbox, modseq, r, fate, err);
 	for (i = 0; i < r->n; i++) {

@@ -39,5 +39,8 @@ int rows_next_modseq(struct sq_db *db, int64_t mailbox, int64_t *modseq,
 enum rows_fate { ROWS_MOVED, ROWS_DROPPED, ROWS_EXPUNGED };
 int rows_remove(struct sq_tx *tx, int64_t mailbox, const struct rows *r,
 	enum rows_fate fate, struct mr_error *err);
+/* undelete.c: remembers what is about to be expunged. */
+int sq_removed_keep(struct sq_tx *tx, int64_t mailbox, const struct rows *r,
+	struct mr_error *err);
 
 #endif

@@ -127,13 +127,12 @@ static const char *const step[] = {
 	" WITHOUT ROWID;"
 	"CREATE INDEX metadata_changed ON metadata_change (changed);",
 	/* undelete.c: entries as they were, with their mailbox's name. */
-	"CREATE TABLE removed (removed_ms INTEGER NOT NULL,"
-	" mailbox INTEGER NOT NULL, uid INTEGER NOT NULL,"
+	"CREATE TABLE removed (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" removed_ms INTEGER NOT NULL, mailbox INTEGER NOT NULL,"
 	" account INTEGER NOT NULL, name TEXT NOT NULL,"
-	" flags INTEGER NOT NULL, message INTEGER NOT NULL,"
-	" length INTEGER NOT NULL, received_ms INTEGER NOT NULL,"
-	" keywords TEXT, PRIMARY KEY (removed_ms, mailbox, uid))"
-	" WITHOUT ROWID;",
+	" entries BLOB NOT NULL);"
+	"CREATE INDEX removed_ms ON removed (removed_ms);"
+	"CREATE INDEX removed_account ON removed (account);",
 };
 #define STEPS (int)(sizeof step / sizeof *step)
 

@@ -121,10 +121,7 @@ int sq_message_drop(struct sq_tx *tx, int64_t message, int64_t n,
  * `undelete` before that. */
 int sq_message_expunge(struct sq_tx *tx, int64_t message,
 	struct mr_error *err);
-/* undelete.c: remembers entries that are about to be removed; what is too old
- * goes; all of an account that goes. */
-int sq_removed_keep(struct sq_tx *tx, int64_t mailbox, uint32_t first,
-	uint32_t last, struct mr_error *err);
+/* undelete.c: what is too old goes; all of an account that goes. */
 void sq_removed_forget(struct sq *s);
 int sq_removed_drop(struct sq_tx *tx, int64_t account, struct mr_error *err);
 int sq_undelete(void *self, struct mr_undelete *u, struct mr_error *err);

@@ -9,7 +9,8 @@ import tap
 from server import PASSWORD, Server
 from wire import Line
 
-MESSAGE = b"From: a@elsewhere.test\r\nSubject: %s\r\n\r\nx\r\n"
+MESSAGE = (b"From: a@elsewhere.test\r\nDate: Mon, 2 Mar 2020 10:00:00 "
+           b"-0500\r\nSubject: %s\r\n\r\nx\r\n")
 OLD = b'"17-Jul-1996 02:44:25 +0000"'
 BOB = "bob@example.test"
 
@@ -89,6 +90,7 @@ def test_back(s):
         tap.ok(b"\\Deleted" not in text, "not deleted")
         tap.eq(text.count(b"17-Jul-1996 02:44:25"), 2)
         tap.eq(c.ok(b"SEARCH UNSEEN"), [b"* SEARCH 2"])
+        tap.eq(c.ok(b"SEARCH SENTON 2-Mar-2020"), [b"* SEARCH 1 2"])
 
 
 def test_choice(s):
@@ -132,8 +134,7 @@ def test_end(s):
         c.append(b"last", b"gone for good")
         c.ok(b"SELECT last")
         remove(c, b"1")
-    (message,), = database(s, "SELECT message FROM removed WHERE name = "
-                              "'last'")
+    (message,), = database(s, "SELECT max(id) FROM message")
     database(s, "UPDATE removed SET removed_ms = removed_ms - 691200000")
     database(s, "UPDATE message SET dead_ms = dead_ms - 691200000"
                 " WHERE dead_ms IS NOT NULL")
