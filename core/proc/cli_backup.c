@@ -74,9 +74,13 @@ backup(struct cli *c, int argc, char **argv)
 		.damaged = note_damage, .arg = &w};
 	struct mr_error me = {{0}};
 	char whole[32], written[32];
+	uint64_t keep = 0;
 	int code;
 
-	(void)argc;
+	if (argc == 2 || (argc == 3 && (strcmp(argv[1], "--keep") ||
+		!str_u64(str_from(argv[2]), 1000000, &keep) || !keep)))
+		return cli_usage(c, "--keep how many states?");
+	b.keep = (uint32_t)keep;
 	c->makes = argv[0];
 	code = need_backup(c);
 	if (code)
@@ -424,7 +428,7 @@ restore(struct cli *c, int argc, char **argv)
 const struct cli_verb cli_backup_verbs[] = {
 	{"backup", "list", 1, 1, backup_list, "PATH",
 		"the states that a backup holds"},
-	{"backup", NULL, 1, 1, backup, "PATH",
+	{"backup", NULL, 1, 3, backup, "PATH [--keep STATES]",
 		"keep what the store holds now as one more state in PATH"},
 	{"restore", NULL, 1, 10, restore, "PATH [--at TIME] [--account A]"
 		" [--message ID] [--into MAILBOX | --in-place]"

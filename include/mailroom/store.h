@@ -429,6 +429,7 @@ struct mr_import {
 struct mr_backup {
 	uint32_t size;
 	const char *path;	/* a folder that is there; the store's alone */
+	uint32_t keep;		/* so many states; 0: all */
 	/* Now and then; total may grow. */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
 	/* A message whose bytes are not what they were: it is in the backup

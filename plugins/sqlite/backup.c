@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -269,6 +270,20 @@ copy_bodies(struct backup *b, struct mr_error *err)
 /* ------------------------------------------------------------- database */
 
 static int
+note_segments(struct backup *b, struct mr_error *err)
+{
+	sqlite3_stmt *st = sq_sql(b->db, "SELECT name FROM segment"
+		" ORDER BY name");
+	int step = SQLITE_ERROR;
+
+	while (st && (step = sqlite3_step(st)) == SQLITE_ROW)
+		sq_map_add_segment(&b->now, sq_text(st, 0));
+	sqlite3_reset(st);
+	return step == SQLITE_DONE ? MR_STORE_OK :
+		sq_fail_db(err, b->db, "listing segments");
+}
+
+static int
 measure(struct backup *b, struct mr_error *err)
 {
 	int64_t bytes = 0, new_bytes = 0, n = 0, pages = 0, size = 0;
@@ -368,6 +383,8 @@ run(struct backup *b, struct mr_error *err)
 	if (code == MR_STORE_OK)
 		code = measure(b, err);
 	if (code == MR_STORE_OK)
+		code = note_segments(b, err);
+	if (code == MR_STORE_OK)
 		code = copy_bodies(b, err);
 	if (code == MR_STORE_OK)
 		code = copy_database(b, err);
@@ -375,7 +392,25 @@ run(struct backup *b, struct mr_error *err)
 		code = sq_map_write(b->folder, b->temp, &b->before, &b->now,
 			&b->out->written, err);
 	tell(b, 0);
+	if (code == MR_STORE_OK && b->out->keep)
+		code = sq_map_prune(b->folder, b->out->path, b->out->keep,
+			err);
 	return code;
+}
+
+/* Two at once would take each other's files for garbage. */
+static int
+open_states(struct backup *b, const char *states, struct mr_error *err)
+{
+	b->folder = open(states, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (b->folder < 0)
+		return sq_fail(err, MR_STORE_FAILED, "%s: %s", states,
+			strerror(errno));
+	if (flock(b->folder, LOCK_EX | LOCK_NB) < 0)
+		return sq_fail(err, MR_STORE_BUSY, "a backup to this folder "
+			"is running");
+	unlink(b->temp);
+	return sq_map_read_last(b->folder, &b->before, err);
 }
 
 static void
@@ -387,8 +422,9 @@ let_go(struct backup *b)
 		if (b->lock[i].fd >= 0)
 			close(b->lock[i].fd);
 	free(b->lock);
+	if (b->db)
+		unlink(b->temp);
 	sq_db_close(b->db);
-	unlink(b->temp);
 	free(b->temp);
 	sq_map_free(&b->before);
 	sq_map_free(&b->now);
@@ -405,11 +441,8 @@ sq_backup(void *self, struct mr_backup *out, struct mr_error *err)
 
 	out->bytes = out->written = out->messages = 0;
 	b.temp = sq_printf("%s/new.db", states);
-	unlink(b.temp);
-	if (code == MR_STORE_OK) {
-		b.folder = open(states, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		code = sq_map_read_last(b.folder, &b.before, err);
-	}
+	if (code == MR_STORE_OK)
+		code = open_states(&b, states, err);
 	if (code == MR_STORE_OK) {
 		name_state(&b);
 		snprintf(b.now.state, sizeof b.now.state, "%s", out->state);

@@ -22,7 +22,7 @@ struct head {
 	char magic[24];
 	int64_t last_message;
 	uint64_t size;
-	uint32_t n_pack, n_chunk;
+	uint32_t n_pack, n_chunk, n_segment, zero;
 };
 
 void
@@ -30,6 +30,7 @@ sq_map_free(struct sq_map *m)
 {
 	free(m->pack);
 	free(m->chunk);
+	free(m->segment);
 	*m = (struct sq_map){.n_pack = 0};
 }
 
@@ -48,15 +49,16 @@ take_parts(const char *text, size_t len, struct sq_map *m,
 {
 	const struct head *h = (const void *)text;
 	uint8_t digest[32];
-	size_t packs, chunks;
+	size_t packs, chunks, segments;
 
 	if (len < sizeof *h + 32 || memcmp(h->magic, MAGIC, sizeof MAGIC) ||
-		h->n_pack > PACKS_MOST || h->n_chunk > CHUNKS_MOST)
+		h->n_pack > PACKS_MOST || h->n_chunk > CHUNKS_MOST || h->n_segment > CHUNKS_MOST)
 		return fail(err, m->state, "this is no map");
 	packs = h->n_pack * (size_t)SQ_STATE_NAME;
 	chunks = h->n_chunk * sizeof *m->chunk;
+	segments = h->n_segment * (size_t)SQ_SEGMENT_NAME;
 	EVP_Digest(text, len - 32, digest, NULL, EVP_sha256(), NULL);
-	if (len != sizeof *h + packs + chunks + 32 ||
+	if (len != sizeof *h + packs + chunks + segments + 32 ||
 		memcmp(digest, text + len - 32, 32))
 		return fail(err, m->state, "its map is damaged");
 	m->last_message = h->last_message;
@@ -67,6 +69,9 @@ take_parts(const char *text, size_t len, struct sq_map *m,
 	memcpy(m->pack, text + sizeof *h, packs);
 	m->chunk = sq_alloc(chunks);
 	memcpy(m->chunk, text + sizeof *h + packs, chunks);
+	m->n_segment = h->n_segment;
+	m->segment = sq_alloc(segments);
+	memcpy(m->segment, text + sizeof *h + packs + chunks, segments);
 	return MR_STORE_OK;
 }
 
@@ -223,6 +228,17 @@ use_pack(struct sq_map *m, const char *name)
 	return m->n_pack++;
 }
 
+void
+sq_map_add_segment(struct sq_map *m, const char *name)
+{
+	m->segment = realloc(m->segment, (m->n_segment + 1) *
+		sizeof *m->segment);
+	if (!m->segment)
+		abort();
+	memset(m->segment[m->n_segment], 0, sizeof *m->segment);
+	snprintf(m->segment[m->n_segment++], sizeof *m->segment, "%s", name);
+}
+
 struct cut {
 	int from, to;
 	const struct sq_map *before;
@@ -279,10 +295,13 @@ static int
 write_map(int folder, const struct sq_map *m, struct mr_error *err)
 {
 	struct head h = {.magic = MAGIC, .last_message = m->last_message,
-		.size = m->size, .n_pack = m->n_pack, .n_chunk = m->n_chunk};
+		.size = m->size, .n_pack = m->n_pack, .n_chunk = m->n_chunk,
+		.n_segment = m->n_segment};
 	size_t packs = m->n_pack * sizeof *m->pack;
 	size_t chunks = m->n_chunk * sizeof *m->chunk;
-	char *text = sq_alloc(sizeof h + packs + chunks + 32);
+	size_t segments = m->n_segment * sizeof *m->segment;
+	size_t all = sizeof h + packs + chunks + segments;
+	char *text = sq_alloc(all + 32);
 	char from[SQ_STATE_NAME + 8], to[SQ_STATE_NAME + 8];
 	int fd = open_new(folder, m->state, ".new", err), code;
 
@@ -290,10 +309,11 @@ write_map(int folder, const struct sq_map *m, struct mr_error *err)
 	if (packs)
 		memcpy(text + sizeof h, m->pack, packs);
 	memcpy(text + sizeof h + packs, m->chunk, chunks);
-	EVP_Digest(text, sizeof h + packs + chunks, (uint8_t *)text +
-		sizeof h + packs + chunks, NULL, EVP_sha256(), NULL);
-	code = fd < 0 ? MR_STORE_FAILED : write_all(fd, text, sizeof h +
-		packs + chunks + 32, err);
+	if (segments)
+		memcpy(text + all - segments, m->segment, segments);
+	EVP_Digest(text, all, (uint8_t *)text + all, NULL, EVP_sha256(),
+		NULL);
+	code = fd < 0 ? MR_STORE_FAILED : write_all(fd, text, all + 32, err);
 	if (fd >= 0)
 		code = close_new(fd, code, err);
 	free(text);

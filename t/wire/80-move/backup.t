@@ -173,6 +173,36 @@ def test_whole(s):
     tap.eq(done.returncode, 1, "what is there is not written over")
 
 
+def test_keep(s):
+    """Older states go with what only they need"""
+    path = s.path("kept")
+
+    def files():
+        return (len(glob.glob(path + "/states/*.map")),
+                len(glob.glob(path + "/states/*")),
+                set(os.listdir(path + "/segments")))
+    for n in range(3):
+        s.send(letter(600 + n, 50000), "bob")
+        s.cli("backup", path)
+    maps, _, segments = files()
+    tap.eq(maps, 3)
+    tap.ok(segments)
+    with open(path + "/segments/1-abcdef", "w") as f:
+        f.write("of a state that is gone")
+    s.send(letter(603, 50000), "bob")
+    s.cli("backup", path, "--keep", "2")
+    maps, all_files, now = files()
+    tap.eq(maps, 2)
+    tap.ok(all_files <= 6, "pages that are not needed go")
+    tap.ok(segments <= now and "1-abcdef" not in now, now)
+    for state in s.cli_json("backup", "list", path):
+        s.cli("restore", path, "--at", state, "--account",
+              "bob@example.test", "--into", "Kept " + state)
+        tap.eq(plain(s.newest("bob", "Kept %s/INBOX" % state))[:20],
+               letter(1)[:20])
+    tap.eq(s.cli("backup", path, "--keep", "0", check=False).returncode, 2)
+
+
 def test_refused(s):
     """Options and times that make no sense"""
     for args in (("--at", "yesterday"), ("--in-place", "--into", "x"),
