@@ -44,6 +44,7 @@ class Marionette:
         self.read()
         self.ask("WebDriver:NewSession", capabilities={})
         self.ask("Marionette:SetContext", value="chrome")
+        self.ask("WebDriver:SetTimeouts", script=100000 * SLOW)
         return self
 
     def __exit__(self, *exc):
@@ -82,4 +83,4 @@ class Marionette:
     def run(self, script, *args):
         """The value of an asynchronous script: it calls its last argument."""
         return self.ask("WebDriver:ExecuteAsyncScript", script=script,
-                        args=list(args), scriptTimeout=60000 * SLOW)["value"]
+                        args=list(args))["value"]
