@@ -362,7 +362,7 @@ static int
 find_range(struct sq *s, struct sq_db *db, void *arg, struct mr_error *err)
 {
 	struct mr_index_todo *t = arg;
-	int code = check_sense(s, db, t->version, err);
+	int code = check_sense(s, db, SQ_INDEX_VERSION(t->version), err);
 
 	t->last = INT64_MAX;
 	if (code == MR_STORE_OK)

@@ -16,6 +16,9 @@
 #define SQ_BLOCK_MESSAGES 1024
 #define SQ_BLOCK_BYTES (2 << 20)
 #define SQ_CHUNK_BYTES (32 << 10)
+/* Of what is written here: raised when it would be misread. */
+#define SQ_INDEX_FORMAT 2
+#define SQ_INDEX_VERSION(texts) ((texts) * 1000 + SQ_INDEX_FORMAT)
 #define SQ_TEXT_MOST (1 << 20)	/* longer ones are not kept */
 #define SQ_TEXT_NONE UINT32_MAX	/* the length of one that is not kept */
 

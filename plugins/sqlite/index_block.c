@@ -8,7 +8,8 @@
  * order and read with one step each.
  *
  * Triples are of bytes, not of characters: two characters of Chinese are
- * four triples.
+ * four triples. A NUL counts as standing behind each text, so that a needle
+ * of two bytes is what the triples of one row are of.
  */
 #include "index.h"
 
@@ -51,8 +52,9 @@ add_text(struct pairs *p, const char *text, size_t length, uint32_t number)
 	size_t start = p->n, i;
 	uint32_t triple = 0;
 
-	for (i = 0; i < length; i++) {
-		triple = (triple << 8 | (uint8_t)text[i]) & (TRIPLES - 1);
+	for (i = 0; i <= length; i++) {
+		triple = (triple << 8 | (i < length ? (uint8_t)text[i] : 0)) &
+			(TRIPLES - 1);
 		if (i >= 2)
 			add_pair(p, triple, number);
 	}
@@ -305,11 +307,31 @@ find_triple(const uint8_t *at, size_t n, uint8_t third, uint8_t map[BITMAP])
 		memcpy(map, at + 2, BITMAP);
 }
 
-/* Takes from `found` those without the triple; false: none is left. */
+/* The texts with any triple of a row. */
+static void
+find_pair(const uint8_t *at, size_t n, uint8_t map[BITMAP])
+{
+	const uint8_t *end = at + n;
+	size_t i;
+
+	while (end - at > 2) {
+		if (at[1] != IS_BITMAP) {
+			at = read_list(at + 2, end, at[1], map);
+			continue;
+		}
+		at += 2;
+		for (i = 0; i < BITMAP && at < end; i++)
+			map[i] |= *at++;
+	}
+}
+
+/* Takes from `found` those without the triple, or the pair; 0: none is
+ * left, -1: it failed. */
 static int
-keep_triple(struct sq_db *db, int64_t number, const uint8_t *triple,
+keep_triple(struct sq_db *db, int64_t number, struct mr_str part,
 	uint8_t found[BITMAP], struct mr_error *err)
 {
+	const uint8_t *triple = (const uint8_t *)part.at;
 	sqlite3_stmt *st = sq_sql(db, "SELECT bytes FROM posting"
 		" WHERE key = ?");
 	uint8_t map[BITMAP] = {0}, any = 0;
@@ -318,7 +340,10 @@ keep_triple(struct sq_db *db, int64_t number, const uint8_t *triple,
 
 	sq_bind(st, "i", number << 16 | triple[0] << 8 | triple[1]);
 	step = sqlite3_step(st);
-	if (step == SQLITE_ROW)
+	if (step == SQLITE_ROW && part.len == 2)
+		find_pair(sqlite3_column_blob(st, 0),
+			(size_t)sqlite3_column_bytes(st, 0), map);
+	else if (step == SQLITE_ROW)
 		find_triple(sqlite3_column_blob(st, 0),
 			(size_t)sqlite3_column_bytes(st, 0), triple[2], map);
 	else if (step != SQLITE_DONE) {
@@ -336,13 +361,15 @@ static int
 narrow(struct sq_db *db, int64_t number, struct mr_str needle,
 	uint8_t found[BITMAP], struct mr_error *err)
 {
-	const uint8_t *at = (const uint8_t *)needle.at;
-	size_t n = needle.len < 3 ? 0 : needle.len - 2, i, step;
+	size_t n = needle.len < 2 ? 0 : needle.len - 2, i, step;
 	int left = 1;
 
+	if (needle.len == 2)
+		left = keep_triple(db, number, needle, found, err);
 	step = n / LOOKED_AT + 1;
 	for (i = 0; i < n && left > 0; i += step)
-		left = keep_triple(db, number, at + i, found, err);
+		left = keep_triple(db, number, (struct mr_str){needle.at + i,
+			3}, found, err);
 	return left < 0 ? MR_STORE_FAILED : MR_STORE_OK;
 }
 

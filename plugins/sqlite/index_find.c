@@ -21,7 +21,7 @@ begin(struct find *f, int64_t version, struct mr_error *err)
 
 	if (code == MR_STORE_OK)
 		code = sq_index_fact(f->db, "version", &known, err);
-	if (code == MR_STORE_OK && known != version)
+	if (code == MR_STORE_OK && known != SQ_INDEX_VERSION(version))
 		code = sq_fail(err, MR_STORE_MISSING, "the search index is "
 			"of another version");
 	return code;

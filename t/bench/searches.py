@@ -1,7 +1,7 @@
 """searches - words in mail, beside Dovecot: rows of mailboxes.py.
 
 "frequent" is in each message, "some" in one of about forty, "rare" in a few.
-The last row is a word of two characters, which no index helps with."""
+The last row is a word of two bytes."""
 TEXT = 20
 
 # name, mailbox, command, how many times Dovecot's speed is wanted
