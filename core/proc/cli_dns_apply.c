@@ -127,7 +127,7 @@ needs_way(const struct dns_run *r)
 	return 1;
 }
 
-/* --------------------------------------------------------------- the command */
+/* -------------------------------------------------------------- the command */
 
 static json_t *
 changes_json(const struct zone_changes *l)

@@ -269,7 +269,7 @@ gather_certificate(struct gathering *g)
 	X509_free(cert);
 }
 
-/* -------------------------------------------------------------- what is live */
+/* ------------------------------------------------------------- what is live */
 
 static size_t
 gather_texts(struct gathering *g, const char *name, const char *tag,

@@ -65,6 +65,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	live = str_from(arena_cstr(&a, str_of(data, size)));
 	merge_spf(live, &a);
 	merge_dmarc(live, &a);
+	assert(zone_same_value(ZONE_TXT, live.at, live.at));
 	put_text(live.at);
 	arena_free(&a);
 	return 0;
