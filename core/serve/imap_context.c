@@ -373,7 +373,7 @@ imap_contexts_remove(struct imap *k, const struct mr_range *gone, size_t n)
 	}
 }
 
-/* -------------------------------------------------------------- CANCELUPDATE */
+/* ------------------------------------------------------------ CANCELUPDATE */
 
 static bool
 read_tag(struct imap_in *in, struct str *out)

@@ -322,7 +322,7 @@ search_places(struct multisearch *s, struct mr_error *me)
 	return code;
 }
 
-/* ------------------------------------------------------------------ the verb */
+/* ---------------------------------------------------------------- the verb */
 
 /* Reads the keys for nothing but their syntax, as if of an empty mailbox. */
 static bool
