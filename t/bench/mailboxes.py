@@ -2,8 +2,8 @@
 client waits for, in milliseconds, and what a server takes a second. Both
 servers run, filled with the same mail; rounds take turns; ratios count.
 
-Environment: MESSAGES 100000, ROUNDS 3, SECONDS 5 (of rates), ROWS (words:
-only rows whose names begin so)."""
+Environment: MESSAGES 100000, ROUNDS 3, SECONDS 5 (of rates), CLIENTS
+"1 10" (connections at once), ROWS (words: only rows whose names begin so)."""
 import os
 import statistics
 import subprocess
@@ -17,6 +17,7 @@ MESSAGES = int(os.environ.get("MESSAGES", "100000"))
 PART = min(10000, MESSAGES // 10)        # what each connection works on
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 SECONDS = os.environ.get("SECONDS", "5")
+CLIENTS = [int(n) for n in os.environ.get("CLIENTS", "1 10").split()]
 ROWS = os.environ.get("ROWS", "").split()
 DOMAIN = "bench.test"
 WANTED = 1.5
@@ -159,7 +160,7 @@ def bench_imap(program):
         ours.settle()
         print("  %-30s %10s %10s" % ("row, connections", *(
             t.name for t in b.both)))
-        for connections in (1, 10):
+        for connections in CLIENTS:
             for name, mailbox, command, wanted in READING + SEARCHING:
                 b.timed(name, "u10", mailbox, [command], connections, wanted)
             b.timed("STORE %d" % PART, "u10", "INBOX",
