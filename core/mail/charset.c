@@ -89,14 +89,27 @@ utf8_length(struct str s)
 	return n;
 }
 
+/* Most text is ASCII, and is copied by the run. */
+static size_t
+ascii_length(struct str s)
+{
+	size_t n = 0;
+
+	while (n < s.len && (signed char)s.at[n] > 0)
+		n++;
+	return n;
+}
+
 static void
 add_utf8(struct buf *out, struct str s, bool ascii_only)
 {
 	size_t n;
 
 	while (s.len > 0) {
-		n = utf8_length(s);
-		if (n == 0 || (ascii_only && n > 1)) {
+		n = ascii_length(s);
+		if (n == 0)
+			n = utf8_length(s);
+		if (n == 0 || (ascii_only && (signed char)s.at[0] < 0)) {
 			buf_adds(out, REPLACEMENT);
 			n = 1;
 		} else {
