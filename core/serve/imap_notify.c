@@ -167,12 +167,13 @@ take_name(struct parsing *p, struct notify_group *g)
 	return true;
 }
 
+/* At least as many as there are: a bracket may stand in a name. */
 static size_t
-count_names(struct str s)
+most_names(struct str s)
 {
 	size_t i, n = 1;
 
-	for (i = 0; i < s.len && s.at[i] != ')'; i++)
+	for (i = 0; i < s.len; i++)
 		n += s.at[i] == ' ';
 	return n < NAMES_MOST ? n : NAMES_MOST;
 }
@@ -185,7 +186,7 @@ take_names(struct parsing *p, struct notify_group *g)
 	if (!imap_blank(p->in))
 		return false;
 	g->name = arena_alloc(&p->n->arena, sizeof *g->name *
-		(many ? count_names(p->in->rest) : 1));
+		(many ? most_names(p->in->rest) : 1));
 	if (!many)
 		return take_name(p, g);
 	imap_char(p->in, '(');

@@ -119,6 +119,17 @@ def test_other_mailboxes(s):
         one.is_quiet()
 
 
+def test_brackets_in_names(s):
+    """a name with a bracket does not end the list of names"""
+    with Two(s, b"a", b'"a)"') as (one, two):
+        one.ok(b'NOTIFY SET (mailboxes ("a)" a %s) (%s))' % (
+            b" ".join(b"other%d" % i for i in range(60)), BOTH))
+        two.append(b"a")
+        one.hears(status(b"a", 1, 2))
+        two.append(b'"a)"')
+        one.hears(status(rb'"a\)"', 1, 2))
+
+
 def test_selected(s):
     """new messages of the selected mailbox come with what was asked of them"""
     with Two(s, b"a") as (one, two):
