@@ -19,6 +19,7 @@ struct index_range {
 };
 
 struct index_needle {
+	enum mr_index_space space;
 	struct index_range *range;	/* in order */
 	size_t n, room;
 	size_t last;			/* the one that was asked last */
@@ -34,9 +35,7 @@ static void
 failed(struct imap_index *x, const struct mr_error *me)
 {
 	log_error("imap.index", LOG_S("error", me->text));
-	if (x->handle)
-		x->store->op->index_close(x->handle);
-	x->handle = NULL;
+	x->has_failed = true;	/* texts that are in use stay valid */
 }
 
 bool
@@ -46,7 +45,7 @@ imap_index_is_there(struct imap_index *x)
 	int code;
 
 	if (x->was_asked || !index_is_there(x->store))
-		return x->handle != NULL;
+		return x->handle != NULL && !x->has_failed;
 	x->was_asked = true;
 	code = x->store->op->index_open(x->store->self, LEGIBLE_VERSION,
 		&x->handle, &me);
@@ -76,17 +75,18 @@ imap_index_free(struct imap_index *x)
 /* ----------------------------------------------------------------- ranges */
 
 static struct index_needle *
-needle_of(struct imap_index *x, unsigned number)
+needle_of(struct imap_index *x, enum mr_index_space space, unsigned number)
 {
-	size_t before = x->n;
+	size_t before = x->n, at = (size_t)number * MR_INDEX_SPACES + space;
 
-	if (number >= before) {
-		x->n = (size_t)number + 1;
+	if (at >= before) {
+		x->n = at + 1;
 		x->needle = mem_grow(x->needle, x->n * sizeof *x->needle);
 		memset(x->needle + before, 0,
 			(x->n - before) * sizeof *x->needle);
 	}
-	return &x->needle[number];
+	x->needle[at].space = space;
+	return &x->needle[at];
 }
 
 /* Where the first range stands that does not end before the message. */
@@ -135,7 +135,8 @@ static const struct index_range *
 range_of(struct imap_index *x, struct index_needle *a, struct str needle,
 	int64_t message)
 {
-	struct mr_index_maybe maybe = {.size = sizeof maybe};
+	struct mr_index_maybe maybe = {.size = sizeof maybe,
+		.space = a->space};
 	struct mr_error me = {{0}};
 
 	if (a->last < a->n && has_message(&a->range[a->last], message))
@@ -153,14 +154,14 @@ range_of(struct imap_index *x, struct index_needle *a, struct str needle,
 }
 
 bool
-imap_index_excludes(struct imap_index *x, unsigned number, struct str needle,
-	int64_t message)
+imap_index_excludes(struct imap_index *x, enum mr_index_space space,
+	unsigned number, struct str needle, int64_t message)
 {
 	const struct index_range *r = NULL;
 	size_t low = 0, high, middle;
 
 	if (imap_index_is_there(x))
-		r = range_of(x, needle_of(x, number), needle, message);
+		r = range_of(x, needle_of(x, space, number), needle, message);
 	if (r == NULL || r->message == NULL) {
 		x->unknown++;
 		return false;
@@ -177,7 +178,8 @@ imap_index_excludes(struct imap_index *x, unsigned number, struct str needle,
 }
 
 bool
-imap_index_text(struct imap_index *x, int64_t message, struct str *text)
+imap_index_text(struct imap_index *x, enum mr_index_space space,
+	int64_t message, struct str *text)
 {
 	struct mr_error me = {{0}};
 	struct mr_str kept;
@@ -185,7 +187,8 @@ imap_index_text(struct imap_index *x, int64_t message, struct str *text)
 
 	if (!imap_index_is_there(x))
 		return false;
-	code = x->store->op->index_text(x->handle, message, &kept, &me);
+	code = x->store->op->index_text(x->handle, message, space, &kept,
+		&me);
 	if (code == MR_STORE_OK)
 		*text = str_of(kept.at, kept.len);
 	else if (code != MR_STORE_MISSING)

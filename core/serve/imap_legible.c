@@ -100,7 +100,7 @@ is_text(const struct mime_form *f)
 
 /* Of a part without parts. false: it has no text. */
 static bool
-begin_text(struct legible *l, struct buf *out)
+begin_text(struct legible *l)
 {
 	enum decode_kind kind = DECODE_NONE;
 	struct mime_form form;
@@ -114,7 +114,7 @@ begin_text(struct legible *l, struct buf *out)
 	l->charset = charset_new(form.charset);
 	l->next = l->at.body_at;
 	l->end = l->at.end;
-	begin_record(out, LEGIBLE_BODY);
+	l->is_begun = false;
 	return true;
 }
 
@@ -150,6 +150,9 @@ add_block(struct legible *l, struct buf *out)
 {
 	struct str some = imap_body_peek(l->body, l->next, l->end);
 
+	if (!l->is_begun)
+		begin_record(out, LEGIBLE_BODY);
+	l->is_begun = true;
 	if (some.len == 0) {
 		end_text(l, out);
 		return;
@@ -190,7 +193,7 @@ begin_part(struct legible *l, const struct mime_view *v, struct buf *out)
 		&l->room);
 	add_fields(l, kind_of_header(v, part, &l->at), out);
 	if (l->at.first_child == 0)
-		l->in_text = begin_text(l, out);
+		l->in_text = begin_text(l);
 }
 
 bool

@@ -5,7 +5,8 @@
  * UTF-8 (imap_text.h) without NUL. The search index keeps the same bytes, and
  * one function finds in them, so an index changes no result. Transfer
  * encodings, charsets and encoded words are undone; parts that are not text
- * are passed over.
+ * are passed over. The index keeps what comes up to the message's own fields
+ * apart from the rest; no record is part of both.
  */
 #ifndef SERVE_IMAP_LEGIBLE_H
 #define SERVE_IMAP_LEGIBLE_H
@@ -24,7 +25,7 @@
 
 /* Raised when the same message gives other records than before: an index
  * that was filled by another is of no use. */
-#define LEGIBLE_VERSION 1
+#define LEGIBLE_VERSION 2
 
 enum legible_kind {
 	LEGIBLE_ENVELOPE = 1,	/* and the next: enum envelope_field */
@@ -40,6 +41,7 @@ struct legible {
 	struct arena room;
 	uint32_t part;
 	bool in_text;		/* of this part */
+	bool is_begun;		/* and its record */
 	struct mime_part at;
 	struct str header;
 	uint64_t next, end;

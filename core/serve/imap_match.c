@@ -80,21 +80,62 @@ is_in_index(const struct search_key *key)
 	return key->cost >= COST_HEADER || key->kind == SEARCH_ENVELOPE;
 }
 
+/* Where a key looks: from one space to the other. */
+static enum mr_index_space
+first_space(const struct search_key *key)
+{
+	return key->kind == SEARCH_BODY ? MR_INDEX_REST : MR_INDEX_HEAD;
+}
+
+static enum mr_index_space
+last_space(const struct search_key *key)
+{
+	return key->cost == COST_BODY ? MR_INDEX_REST : MR_INDEX_HEAD;
+}
+
+static bool
+excludes(struct search_match *m, enum mr_index_space space,
+	const struct search_key *key)
+{
+	return imap_index_excludes(&m->index, space, key->number, key->text,
+		m->body.row->message_id);
+}
+
 static bool
 is_excluded(struct search_match *m, const struct search_key *key)
 {
-	return is_in_index(key) && imap_index_excludes(&m->index, key->number,
-		key->text, m->body.row->message_id);
+	return is_in_index(key) && excludes(m, first_space(key), key) &&
+		(first_space(key) == last_space(key) ||
+		excludes(m, last_space(key), key));
 }
 
-/* The index has this message's text: the bytes that would be gathered. */
+/* The index has this text of the message: the bytes that would be gathered. */
 static bool
-has_kept(struct search_match *m)
+has_kept(struct search_match *m, enum mr_index_space space)
 {
-	if (m->level == LEVEL_NOTHING && imap_index_text(&m->index,
-	    m->body.row->message_id, &m->kept))
-		m->level = LEVEL_KEPT;
-	return m->level == LEVEL_KEPT;
+	return m->kept[space].at != NULL || imap_index_text(&m->index, space,
+		m->body.row->message_id, &m->kept[space]);
+}
+
+enum guess { NO, MAYBE, YES };
+
+/* What the index's texts say; MAYBE: some are not kept. */
+static enum guess
+kept_says(struct search_match *m, const struct search_key *key,
+	const struct legible_key *k)
+{
+	enum mr_index_space space = first_space(key), last = last_space(key);
+	enum guess said = NO;
+
+	for (; space <= last && said == NO; space++) {
+		if (excludes(m, space, key))
+			continue;
+		if (!has_kept(m, space))
+			said = MAYBE;
+		else if (legible_has(m->kept[space], k))
+			said = YES;
+	}
+	return said;
 }
 
 /* ------------------------------------------------------ what caches tell */
@@ -102,14 +143,13 @@ has_kept(struct search_match *m)
 static bool
 envelope_has(struct search_match *m, const struct search_key *key)
 {
+	const struct legible_key k = {.where = IN_ENVELOPE,
+		.field = key->field, .needle = key->text};
 	const struct mime_view *v;
+	enum guess said = kept_says(m, key, &k);
 
-	if (has_kept(m)) {
-		const struct legible_key k = {.where = IN_ENVELOPE,
-			.field = key->field, .needle = key->text};
-
-		return legible_has(m->kept, &k);
-	}
+	if (said != MAYBE)
+		return said == YES;
 	v = imap_body_view(&m->body);
 	buf_reset(&m->text);
 	if (v == NULL ||
@@ -225,11 +265,13 @@ legible_says(struct search_match *m, const struct search_key *key)
 	struct legible_key k = {.where = key->kind == SEARCH_TEXT ? IN_TEXT :
 		key->kind == SEARCH_BODY ? IN_BODY : IN_FIELD,
 		.name = key->name, .needle = key->text};
+	enum guess said;
 
 	if (key->text.len == 0 && key->kind != SEARCH_HEADER)
 		return true;
-	if (has_kept(m))
-		return legible_has(m->kept, &k);
+	said = kept_says(m, key, &k);
+	if (said != MAYBE)
+		return said == YES;
 	gather(m, key->kind);
 	return legible_has(buf_str(&m->records), &k) ||
 		(m->level == LEVEL_LONG && long_text_has(m, &k));
@@ -292,8 +334,6 @@ match(struct search_match *m, const struct search_key *key)
 }
 
 /* Without a look at the message: NO and YES are certain. */
-enum guess { NO, MAYBE, YES };
-
 static enum guess
 guess_leaf(struct search_match *m, const struct search_key *key)
 {
@@ -329,6 +369,7 @@ search_match_row(struct search_match *m, const struct search_key *top,
 
 	imap_body_turn(&m->body, row);
 	m->level = LEVEL_NOTHING;
+	memset(m->kept, 0, sizeof m->kept);
 	found = only_rows ? guess(m, top) != NO : match(m, top);
 	if (m->message.used > 0)
 		arena_reset(&m->message);

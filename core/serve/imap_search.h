@@ -68,9 +68,8 @@ struct search_match {
 	struct arena message;		/* reset with each row */
 	struct legible legible;
 	struct buf records;		/* of the message, up to a level: */
-	enum { LEVEL_NOTHING, LEVEL_HEADER, LEVEL_ALL, LEVEL_LONG,
-		LEVEL_KEPT } level;
-	struct str kept;		/* LEVEL_KEPT: the index's */
+	enum { LEVEL_NOTHING, LEVEL_HEADER, LEVEL_ALL, LEVEL_LONG } level;
+	struct str kept[MR_INDEX_SPACES];	/* the index's; at NULL: none */
 	struct imap_index index;
 };
 void search_match_init(struct search_match *m, const struct store *store);

@@ -49,26 +49,39 @@ note(void *arg, int64_t message, int gone)
 	return 0;
 }
 
-/* Appends the text of one; false: it has none that is kept. */
+/* What was appended becomes this text, or, if it is too long, none. */
 static bool
-read_text(struct index_fill *f, int64_t message)
+end_text(struct index_fill *f, struct mr_str *text, size_t before)
 {
-	struct mr_row row = {.message_id = message};
+	bool good = f->body.code == MR_STORE_OK &&
+		f->texts.len - before <= TEXT_MOST;
+
+	if (good)
+		*text = (struct mr_str){"", f->texts.len - before};
+	else
+		f->texts.len = before;
+	return good;
+}
+
+/* The envelope and the message's own fields are its head. */
+static void
+read_text(struct index_fill *f, struct mr_index_text *t)
+{
+	struct mr_row row = {.message_id = t->message};
 	size_t before = f->texts.len;
-	bool good;
 
 	imap_body_turn(&f->body, &row);
 	legible_begin(&f->legible);
 	legible_envelope(&f->legible, &f->texts);
-	while (f->texts.len - before <= TEXT_MOST &&
-	    legible_next(&f->legible, &f->texts))
-		;
-	good = f->body.code == MR_STORE_OK &&
-		f->texts.len - before <= TEXT_MOST;
+	legible_next(&f->legible, &f->texts);
+	if (end_text(f, &t->text[MR_INDEX_HEAD], before)) {
+		before = f->texts.len;
+		while (f->texts.len - before <= TEXT_MOST &&
+		    legible_next(&f->legible, &f->texts))
+			;
+		end_text(f, &t->text[MR_INDEX_REST], before);
+	}
 	imap_body_turn(&f->body, NULL);
-	if (!good)
-		f->texts.len = before;
-	return good;
 }
 
 /* The texts do not move any more: now the views can point at them. */
@@ -78,11 +91,14 @@ set_views(struct index_fill *f)
 	const char *at = buf_c(&f->texts);
 	size_t i;
 
-	for (i = 0; i < f->n; i++) {
-		if (f->text[i].text.at == NULL)
+	for (i = 0; i < f->n * MR_INDEX_SPACES; i++) {
+		struct mr_str *text = &f->text[i / MR_INDEX_SPACES].text[
+			i % MR_INDEX_SPACES];
+
+		if (text->at == NULL)
 			continue;
-		f->text[i].text.at = at;
-		at += f->text[i].text.len;
+		text->at = at;
+		at += text->len;
 	}
 }
 
@@ -90,16 +106,12 @@ set_views(struct index_fill *f)
 static void
 read_texts(struct index_fill *f, struct mr_index_todo *t)
 {
-	size_t i, before;
+	size_t i;
 
 	buf_reset(&f->texts);
-	for (i = 0; i < f->n && f->texts.len < BATCH_BYTES; i++) {
-		before = f->texts.len;
-		if (f->gone[i] || !read_text(f, f->text[i].message))
-			continue;
-		f->text[i].text = (struct mr_str){"",
-			f->texts.len - before};
-	}
+	for (i = 0; i < f->n && f->texts.len < BATCH_BYTES; i++)
+		if (!f->gone[i])
+			read_text(f, &f->text[i]);
 	if (i < f->n)
 		t->last = f->text[i - 1].message;
 	f->n = i;

@@ -445,12 +445,15 @@ struct mr_backup {
 
 /* ------------------------------------------------- the search index */
 
-/* What the core keeps of a message for SEARCH: bytes that it alone
- * understands. at NULL: none; each search looks into the message itself. */
+/* What the core keeps of a message for SEARCH: two texts, bytes that it alone
+ * understands. at NULL: not kept; each search looks into the message itself.
+ * The head is short, and is looked for and read without the rest. */
+enum mr_index_space { MR_INDEX_HEAD, MR_INDEX_REST, MR_INDEX_SPACES };
+
 struct mr_index_text {
 	uint32_t size;
 	int64_t message;
-	struct mr_str text;
+	struct mr_str text[MR_INDEX_SPACES];
 };
 
 /* Messages whose texts are wanted, in order of their ids. */
@@ -466,11 +469,12 @@ struct mr_index_todo {
 	int64_t first, last;
 };
 
-/* Messages of first to last whose texts may contain the needle: those of
- * `message`, in order; of the others it is certain that they do not. message
- * NULL: any may. Valid until the next look. */
+/* Messages of first to last whose texts of a space may contain the needle:
+ * those of `message`, in order; of the others it is certain that they do not.
+ * message NULL: any may. Valid until the next look. */
 struct mr_index_maybe {
 	uint32_t size;
+	enum mr_index_space space;	/* in */
 	int64_t first, last;
 	const int64_t *message;
 	size_t n;
@@ -838,12 +842,13 @@ struct mr_store {
 	/* One state of the index, for one thread; close it soon. MISSING also
 	 * when it holds nothing of this version. look tells of a range with
 	 * this message in it. text: MISSING when it is not kept; valid until
-	 * the next. */
+	 * that of another message. */
 	int (*index_open)(void *self, int64_t version, void **index,
 		struct mr_error *err);
 	int (*index_look)(void *index, int64_t message, struct mr_str needle,
 		struct mr_index_maybe *out, struct mr_error *err);
-	int (*index_text)(void *index, int64_t message, struct mr_str *out,
+	int (*index_text)(void *index, int64_t message,
+		enum mr_index_space space, struct mr_str *out,
 		struct mr_error *err);
 	void (*index_close)(void *index);
 

@@ -1,5 +1,5 @@
 /*
- * index.c - filling the search index: what is to be put, putting it, and
+ * index.c - keeping the search index: what is to be put (index_put.c), and
  * taking out what is gone. All of it after the commits of the messages, from
  * a thread of the core, by a connection of its own.
  *
@@ -18,7 +18,6 @@
 
 #define FILE_NAME "index.db"
 #define GONE_MOST 500		/* removed from the index at a time */
-#define CHUNK_TEXTS 256
 #define PAGE 16384
 
 struct sq_index {
@@ -33,9 +32,13 @@ static const char *const setup[] = {
 	"PRAGMA secure_delete = OFF",
 	"CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY,"
 	" value INTEGER NOT NULL) WITHOUT ROWID",
-	"CREATE TABLE IF NOT EXISTS chunk (first INTEGER PRIMARY KEY,"
+	"CREATE TABLE IF NOT EXISTS head (first INTEGER PRIMARY KEY,"
 	" last INTEGER NOT NULL, n INTEGER NOT NULL, size INTEGER NOT NULL,"
-	" bytes BLOB NOT NULL)",
+	" weight INTEGER NOT NULL, bytes BLOB NOT NULL)",
+	"CREATE TABLE IF NOT EXISTS rest (first INTEGER PRIMARY KEY,"
+	" last INTEGER NOT NULL, n INTEGER NOT NULL, size INTEGER NOT NULL,"
+	" weight INTEGER NOT NULL, bytes BLOB NOT NULL)",
+	"DROP TABLE IF EXISTS chunk",	/* of the first version */
 	"CREATE TABLE IF NOT EXISTS block (first INTEGER PRIMARY KEY,"
 	" last INTEGER NOT NULL, number INTEGER NOT NULL UNIQUE,"
 	" n INTEGER NOT NULL, dead INTEGER NOT NULL, ids BLOB NOT NULL,"
@@ -123,10 +126,9 @@ sq_index_free(struct sq_index *i)
 	free(i);
 }
 
-/* Runs a change of the index in a transaction of its own. */
-static int
-change(struct sq *s, int (*run)(struct sq *s, struct sq_db *db, void *arg,
-	struct mr_error *err), void *arg, struct mr_error *err)
+int
+sq_index_change(struct sq *s, int (*run)(struct sq *s, struct sq_db *db,
+	void *arg, struct mr_error *err), void *arg, struct mr_error *err)
 {
 	struct sq_index *i = s->filling;
 	int code = MR_STORE_FAILED;
@@ -169,8 +171,8 @@ sq_index_fact(struct sq_db *db, const char *name, int64_t *value,
 	return code == MR_STORE_MISSING ? MR_STORE_OK : code;
 }
 
-static int
-set_fact(struct sq_db *db, const char *name, int64_t value,
+int
+sq_index_set_fact(struct sq_db *db, const char *name, int64_t value,
 	struct mr_error *err)
 {
 	return sq_run(db, err, "INSERT OR REPLACE INTO fact VALUES (?, ?)",
@@ -183,17 +185,19 @@ forget_all(struct sq_db *db, struct mr_error *err)
 	int code = sq_run(db, err, "DELETE FROM posting", "");
 
 	if (code == MR_STORE_OK)
-		code = sq_run(db, err, "DELETE FROM chunk", "");
+		code = sq_chunk_drop(db, 0, INT64_MAX, err);
 	if (code == MR_STORE_OK)
 		code = sq_run(db, err, "DELETE FROM block", "");
 	if (code == MR_STORE_OK)
 		code = sq_run(db, err, "DELETE FROM gap", "");
-	return code == MR_STORE_OK ? set_fact(db, "mark", 0, err) : code;
+	return code == MR_STORE_OK ? sq_index_set_fact(db, "mark", 0, err) :
+		code;
 }
 
 /* ------------------------------------------------------------------ gone */
 
 struct gone {
+	enum mr_index_space space;	/* that is being looked at */
 	int64_t id[GONE_MOST];
 	size_t n;
 };
@@ -206,7 +210,7 @@ cut_chunk(struct sq *s, struct sq_db *db, const struct gone *g, size_t from,
 {
 	const int64_t *id = g->id + from;
 	struct sq_chunk c;
-	int code = sq_chunk_read(db, id[0], &c, err);
+	int code = sq_chunk_read(db, g->space, id[0], &c, err);
 	size_t i, used, kept = 0;
 
 	*n = 0;
@@ -260,9 +264,9 @@ note_dead(struct sq_db *db, int64_t id, size_t n, struct mr_error *err)
 }
 
 static int
-cut_out(struct sq *s, struct sq_db *db, void *arg, struct mr_error *err)
+cut_space(struct sq *s, struct sq_db *db, const struct gone *g,
+	struct mr_error *err)
 {
-	const struct gone *g = arg;
 	size_t i = 0, used, n;
 	int code = MR_STORE_OK;
 
@@ -270,11 +274,24 @@ cut_out(struct sq *s, struct sq_db *db, void *arg, struct mr_error *err)
 		used = cut_chunk(s, db, g, i, &n, err);
 		if (used == 0)
 			return MR_STORE_FAILED;
-		if (n > 0)
+		if (n > 0 && g->space == MR_INDEX_HEAD)
 			code = note_dead(db, g->id[i], n, err);
 		i += used;
 	}
 	return code;
+}
+
+/* Heads last: by them messages are counted. */
+static int
+cut_out(struct sq *s, struct sq_db *db, void *arg, struct mr_error *err)
+{
+	struct gone *g = arg;
+	int code;
+
+	g->space = MR_INDEX_REST;
+	code = cut_space(s, db, g, err);
+	g->space = MR_INDEX_HEAD;
+	return code == MR_STORE_OK ? cut_space(s, db, g, err) : code;
 }
 
 static int
@@ -319,7 +336,7 @@ take_out_gone(struct sq *s, struct mr_error *err)
 	int code = find_gone(s, g, err);
 
 	if (code == MR_STORE_OK && g->n > 0) {
-		code = change(s, cut_out, g, err);
+		code = sq_index_change(s, cut_out, g, err);
 		if (code == MR_STORE_OK && s->filling->db)
 			sqlite3_wal_checkpoint_v2(s->filling->db->handle,
 				NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
@@ -354,8 +371,8 @@ check_sense(struct sq *s, struct sq_db *db, int64_t version,
 	if (code != MR_STORE_OK || (known == version && mark <= newest))
 		return code;
 	code = forget_all(db, err);
-	return code == MR_STORE_OK ? set_fact(db, "version", version, err) :
-		code;
+	return code == MR_STORE_OK ? sq_index_set_fact(db, "version", version,
+		err) : code;
 }
 
 static int
@@ -423,7 +440,7 @@ int
 sq_index_todo(void *self, struct mr_index_todo *t, struct mr_error *err)
 {
 	struct sq *s = self;
-	int code = change(s, find_range, t, err);
+	int code = sq_index_change(s, find_range, t, err);
 
 	if (code == MR_STORE_OK)
 		code = take_out_gone(s, err);
@@ -432,159 +449,6 @@ sq_index_todo(void *self, struct mr_index_todo *t, struct mr_error *err)
 	if (code == MR_STORE_OK && t->last < t->first)
 		give_back_memory(s->filling);
 	return code;
-}
-
-/* ------------------------------------------------------------------- put */
-
-struct put {
-	const struct mr_index_todo *todo;
-	const struct mr_index_text *text;
-	size_t n;
-	bool ends_gap;
-	int64_t most;		/* messages in a block */
-	bool packs;
-};
-
-/* The texts `from` up to a chunk's size; returns behind them. */
-static size_t
-next_chunk(const struct put *p, size_t from, struct sq_chunk *out)
-{
-	size_t i, end, size = 0;
-
-	for (i = from; i < p->n && i - from < CHUNK_TEXTS &&
-	    size < SQ_CHUNK_BYTES; i++)
-		size += p->text[i].text.len;
-	end = i;
-	out->text = sq_alloc((end - from) * sizeof *out->text);
-	out->bytes = sq_alloc(size);
-	for (i = from, size = 0; i < end; i++) {
-		const struct mr_index_text *t = &p->text[i];
-		bool kept = t->text.at && t->text.len <= SQ_TEXT_MOST;
-
-		out->text[out->n++] = (struct sq_text){.id = t->message,
-			.length = kept ? (uint32_t)t->text.len : SQ_TEXT_NONE,
-			.at = (uint32_t)size};
-		if (kept && t->text.len)
-			memcpy(out->bytes + size, t->text.at, t->text.len);
-		size += kept ? t->text.len : 0;
-	}
-	return end;
-}
-
-static int
-put_chunks(struct sq_db *db, const struct put *p, struct mr_error *err)
-{
-	int64_t first = p->todo->first;
-	int code = MR_STORE_OK;
-	size_t i = 0;
-
-	do {
-		struct sq_chunk c = {.first = first};
-
-		i = next_chunk(p, i, &c);
-		c.last = i == p->n ? p->todo->last : p->text[i - 1].message;
-		code = sq_chunk_write(db, &c, p->packs, err);
-		first = c.last + 1;
-		sq_chunk_free(&c);
-	} while (i < p->n && code == MR_STORE_OK);
-	return code;
-}
-
-/* BUSY: the range is not what is to be put next. */
-static int
-move_mark(struct sq_db *db, struct put *p, struct mr_error *err)
-{
-	const struct mr_index_todo *t = p->todo;
-	int64_t mark, last;
-	int code = sq_number(db, err, &last, "SELECT last FROM gap"
-		" WHERE first = ?", "i", t->first);
-
-	if (code == MR_STORE_OK) {
-		p->ends_gap = t->last >= last;
-		return p->ends_gap ? sq_run(db, err, "DELETE FROM gap"
-				" WHERE first = ?", "i", t->first) :
-			sq_run(db, err, "UPDATE gap SET first = ?"
-				" WHERE first = ?", "ii", t->last + 1,
-				t->first);
-	}
-	if (code == MR_STORE_MISSING)
-		code = sq_index_fact(db, "mark", &mark, err);
-	if (code == MR_STORE_OK && mark + 1 != t->first)
-		code = sq_fail(err, MR_STORE_BUSY, "somebody else has filled "
-			"the search index");
-	return code == MR_STORE_OK ? set_fact(db, "mark", t->last, err) : code;
-}
-
-/* As many loose chunks in front of `end` as make a block; 0: too little. */
-static int
-gather_loose(struct sq_db *db, int64_t first, const struct put *p,
-	int64_t *end, struct mr_error *err)
-{
-	sqlite3_stmt *st = sq_sql(db, "SELECT last, n, size FROM chunk"
-		" WHERE first BETWEEN ? AND ? ORDER BY first");
-	int64_t n = 0, size = 0, more;
-	bool full = false;
-	int step;
-
-	*end = 0;
-	sq_bind(st, "ii", first, p->todo->last);
-	while (!full && (step = sqlite3_step(st)) == SQLITE_ROW) {
-		more = sqlite3_column_int64(st, 1);
-		full = n > 0 && n + more > p->most;
-		if (full)
-			break;
-		n += more;
-		size += sqlite3_column_int64(st, 2);
-		*end = sqlite3_column_int64(st, 0);
-		full = n >= p->most || size >= SQ_BLOCK_BYTES;
-	}
-	if (!full && step != SQLITE_DONE)
-		return sq_fail_db(err, db, "reading the index");
-	sqlite3_reset(st);
-	if (!full && !p->ends_gap)
-		*end = 0;
-	return MR_STORE_OK;
-}
-
-static int
-build_blocks(struct sq_db *db, const struct put *p, struct mr_error *err)
-{
-	int64_t first, end;
-	int code = sq_number(db, err, &first, "SELECT ifnull(max(last), 0) + 1"
-		" FROM block WHERE first <= ?", "i", p->todo->first);
-
-	while (code == MR_STORE_OK && first <= p->todo->last) {
-		code = gather_loose(db, first, p, &end, err);
-		if (code == MR_STORE_OK && end == 0)
-			break;
-		if (code == MR_STORE_OK)
-			code = sq_block_build(db, first, end, err);
-		first = end + 1;
-	}
-	return code;
-}
-
-static int
-put_texts(struct sq *s, struct sq_db *db, void *arg, struct mr_error *err)
-{
-	struct put *p = arg;
-	int code = move_mark(db, p, err);
-
-	(void)s;
-	if (code == MR_STORE_OK)
-		code = put_chunks(db, p, err);
-	return code == MR_STORE_OK ? build_blocks(db, p, err) : code;
-}
-
-int
-sq_index_put(void *self, const struct mr_index_todo *t,
-	const struct mr_index_text *text, size_t n, struct mr_error *err)
-{
-	struct sq *s = self;
-	struct put p = {.todo = t, .text = text, .n = n,
-		.most = s->index_block, .packs = s->index_packed};
-
-	return change(s, put_texts, &p, err);
 }
 
 /* ------------------------------------------------------------------ drop */
@@ -604,8 +468,7 @@ drop_block_of(struct sq_db *db, int64_t id, int64_t *last,
 	if (code == MR_STORE_OK)
 		code = sq_block_drop(db, first, err);
 	if (code == MR_STORE_OK)
-		code = sq_run(db, err, "DELETE FROM chunk WHERE first BETWEEN"
-			" ? AND ?", "ii", first, *last);
+		code = sq_chunk_drop(db, first, *last, err);
 	return code == MR_STORE_OK ? sq_run(db, err, "INSERT OR REPLACE INTO"
 		" gap VALUES (?, ?)", "ii", first, *last) : code;
 }
@@ -620,13 +483,12 @@ drop_loose(struct sq_db *db, int64_t id, struct mr_error *err)
 
 	if (code != MR_STORE_OK || id < first)
 		return code;	/* in a gap, or of nobody */
-	code = sq_run(db, err, "DELETE FROM chunk WHERE first >= ?", "i",
-		first);
+	code = sq_chunk_drop(db, first, INT64_MAX, err);
 	if (code == MR_STORE_OK)
 		code = sq_run(db, err, "DELETE FROM gap WHERE first >= ?",
 			"i", first);
-	return code == MR_STORE_OK ? set_fact(db, "mark", first - 1, err) :
-		code;
+	return code == MR_STORE_OK ? sq_index_set_fact(db, "mark", first - 1,
+		err) : code;
 }
 
 struct drop {
@@ -694,7 +556,7 @@ sq_index_drop(void *self, const char *account, struct mr_error *err)
 	int code = account ? find_messages(self, &d, err) : MR_STORE_OK;
 
 	if (code == MR_STORE_OK)
-		code = change(self, drop_texts, &d, err);
+		code = sq_index_change(self, drop_texts, &d, err);
 	free(d.id);
 	return code;
 }
@@ -712,7 +574,7 @@ count_index(struct sq *s, struct sq_db *db, void *arg, struct mr_error *err)
 
 	if (code == MR_STORE_OK)
 		code = sq_number(db, err, &f->messages, "SELECT"
-			" ifnull(sum(n), 0) FROM chunk", "");
+			" ifnull(sum(n), 0) FROM head", "");
 	if (code == MR_STORE_OK)
 		code = sq_number(db, err, &pages, "PRAGMA page_count", "");
 	if (code == MR_STORE_OK)
@@ -734,5 +596,5 @@ int
 sq_index_figures(void *self, struct mr_index_figures *out,
 	struct mr_error *err)
 {
-	return change(self, count_index, out, err);
+	return sq_index_change(self, count_index, out, err);
 }

@@ -5,7 +5,8 @@
  * third byte, then the texts that have the triple, as numbers within the
  * block: a count and the distances from one to the next, or, for many, a
  * bitmap. Rows of a block follow each other, so that they are written in
- * order and read with one step each.
+ * order and read with one step each. Texts of a block's heads stand in front
+ * of those of the rest: each space has a slot of its own.
  *
  * Triples are of bytes, not of characters: two characters of Chinese are
  * four triples. A NUL counts as standing behind each text, so that a needle
@@ -139,8 +140,15 @@ add_triple(struct row *r, const uint64_t *pair, size_t n)
 	add_bitmap(r, pair, n);
 }
 
+/* What stands above the two bytes in the key of a row. */
+static int64_t
+slot_of(int64_t number, enum mr_index_space space)
+{
+	return (number * MR_INDEX_SPACES + (int64_t)space) << 16;
+}
+
 static int
-write_rows(struct sq_db *db, int64_t number, const struct pairs *p,
+write_rows(struct sq_db *db, int64_t slot, const struct pairs *p,
 	struct mr_error *err)
 {
 	struct row *r = sq_alloc(sizeof *r);
@@ -157,7 +165,7 @@ write_rows(struct sq_db *db, int64_t number, const struct pairs *p,
 			add_triple(r, p->at + i, end - i);
 		}
 		code = sq_run(db, err, "INSERT INTO posting (key, bytes)"
-			" VALUES (?, ?)", "ib", number << 16 | (int64_t)two,
+			" VALUES (?, ?)", "ib", slot | (int64_t)two,
 			r->bytes, r->n);
 	}
 	free(r);
@@ -167,49 +175,71 @@ write_rows(struct sq_db *db, int64_t number, const struct pairs *p,
 /* -------------------------------------------------------------- building */
 
 struct block {
+	int64_t first, last, number;
 	int64_t id[SQ_BLOCK_MESSAGES];
-	uint8_t open[BITMAP];	/* texts that are not kept */
+	uint8_t open[MR_INDEX_SPACES][BITMAP];	/* texts that are not kept */
 	size_t n;
 	struct pairs pairs;
 };
 
+/* Heads give the messages their numbers. */
 static bool
-add_chunk(struct block *b, const struct sq_chunk *c)
+number_heads(struct block *b, const struct sq_chunk *c)
+{
+	size_t i;
+
+	if (c->n > SQ_BLOCK_MESSAGES - b->n)
+		return false;
+	for (i = 0; i < c->n; i++)
+		b->id[b->n++] = c->text[i].id;
+	return true;
+}
+
+/* *number: of the first message that may come; of those behind it after. A
+ * rest without a head is of a message that is being taken out. */
+static void
+add_chunk(struct block *b, const struct sq_chunk *c, size_t *number)
 {
 	size_t i;
 
 	for (i = 0; i < c->n; i++) {
 		const struct sq_text *t = &c->text[i];
+		size_t k = *number;
 
-		if (b->n == SQ_BLOCK_MESSAGES)
-			return false;
-		b->id[b->n] = t->id;
+		while (k < b->n && b->id[k] < t->id)
+			k++;
+		*number = k;
+		if (k == b->n || b->id[k] != t->id)
+			continue;
 		if (t->length == SQ_TEXT_NONE)
-			b->open[b->n >> 3] |= (uint8_t)(1u << (b->n & 7));
+			b->open[c->space][k >> 3] |=
+				(uint8_t)(1u << (k & 7));
 		else
 			add_text(&b->pairs, c->bytes + t->at, t->length,
-				(uint32_t)b->n);
-		b->n++;
+				(uint32_t)k);
 	}
-	return true;
 }
 
 static int
-read_chunks(struct sq_db *db, struct block *b, int64_t first, int64_t last,
+read_chunks(struct sq_db *db, struct block *b, enum mr_index_space space,
 	struct mr_error *err)
 {
 	struct sq_chunk c;
 	int code = MR_STORE_OK;
-	int64_t id = first;
+	int64_t id = b->first;
+	size_t number = 0;
 
-	while (id <= last && code == MR_STORE_OK) {
-		code = sq_chunk_read(db, id, &c, err);
+	while (id <= b->last && code == MR_STORE_OK) {
+		code = sq_chunk_read(db, space, id, &c, err);
 		if (code == MR_STORE_MISSING)
 			code = sq_fail(err, MR_STORE_FAILED, "the index has a "
 				"hole at message %lld", (long long)id);
-		else if (code == MR_STORE_OK && !add_chunk(b, &c))
+		else if (code == MR_STORE_OK && space == MR_INDEX_HEAD &&
+			!number_heads(b, &c))
 			code = sq_fail(err, MR_STORE_FAILED, "too many texts "
 				"for a block of the index");
+		if (code == MR_STORE_OK)
+			add_chunk(b, &c, &number);
 		id = c.last + 1;
 		sq_chunk_free(&c);
 	}
@@ -217,22 +247,35 @@ read_chunks(struct sq_db *db, struct block *b, int64_t first, int64_t last,
 }
 
 static int
-write_block(struct sq_db *db, struct block *b, int64_t first, int64_t last,
+build_space(struct sq_db *db, struct block *b, enum mr_index_space space,
 	struct mr_error *err)
 {
-	int64_t number;
-	int code = sq_number(db, err, &number, "SELECT ifnull(max(number), 0)"
-		" + 1 FROM block", "");
+	int code = read_chunks(db, b, space, err);
 
-	if (code == MR_STORE_OK)
-		code = sq_run(db, err, "INSERT INTO block (first, last, number,"
-			" n, dead, ids, open) VALUES (?, ?, ?, ?, 0, ?, ?)",
-			"iiiibb", first, last, number, (int64_t)b->n, b->id,
-			b->n * sizeof *b->id, b->open, (b->n + 7) / 8);
 	if (code != MR_STORE_OK)
 		return code;
 	sort_pairs(&b->pairs);
-	return write_rows(db, number, &b->pairs, err);
+	code = write_rows(db, slot_of(b->number, space), &b->pairs, err);
+	b->pairs.n = 0;
+	return code;
+}
+
+static int
+build(struct sq_db *db, struct block *b, struct mr_error *err)
+{
+	int code = sq_number(db, err, &b->number, "SELECT"
+		" ifnull(max(number), 0) + 1 FROM block", "");
+
+	if (code == MR_STORE_OK)
+		code = build_space(db, b, MR_INDEX_HEAD, err);
+	if (code == MR_STORE_OK)
+		code = build_space(db, b, MR_INDEX_REST, err);
+	if (code != MR_STORE_OK || b->n == 0)
+		return code;
+	return sq_run(db, err, "INSERT INTO block (first, last, number,"
+		" n, dead, ids, open) VALUES (?, ?, ?, ?, 0, ?, ?)",
+		"iiiibb", b->first, b->last, b->number, (int64_t)b->n, b->id,
+		b->n * sizeof *b->id, b->open, sizeof b->open);
 }
 
 int
@@ -242,10 +285,10 @@ sq_block_build(struct sq_db *db, int64_t first, int64_t last,
 	struct block *b = sq_alloc(sizeof *b);
 	int code;
 
+	b->first = first;
+	b->last = last;
 	b->pairs.seen = sq_alloc(TRIPLES / 8);
-	code = read_chunks(db, b, first, last, err);
-	if (code == MR_STORE_OK && b->n > 0)
-		code = write_block(db, b, first, last, err);
+	code = build(db, b, err);
 	free(b->pairs.seen);
 	free(b->pairs.at);
 	free(b);
@@ -261,8 +304,8 @@ sq_block_drop(struct sq_db *db, int64_t first, struct mr_error *err)
 
 	if (code == MR_STORE_OK)
 		code = sq_run(db, err, "DELETE FROM posting WHERE key >= ?"
-			" AND key < ?", "ii", number << 16,
-			(number + 1) << 16);
+			" AND key < ?", "ii", slot_of(number, MR_INDEX_HEAD),
+			slot_of(number + 1, MR_INDEX_HEAD));
 	if (code == MR_STORE_OK)
 		code = sq_run(db, err, "DELETE FROM block WHERE first = ?",
 			"i", first);
@@ -328,7 +371,7 @@ find_pair(const uint8_t *at, size_t n, uint8_t map[BITMAP])
 /* Takes from `found` those without the triple, or the pair; 0: none is
  * left, -1: it failed. */
 static int
-keep_triple(struct sq_db *db, int64_t number, struct mr_str part,
+keep_triple(struct sq_db *db, int64_t slot, struct mr_str part,
 	uint8_t found[BITMAP], struct mr_error *err)
 {
 	const uint8_t *triple = (const uint8_t *)part.at;
@@ -338,7 +381,7 @@ keep_triple(struct sq_db *db, int64_t number, struct mr_str part,
 	int step;
 	size_t i;
 
-	sq_bind(st, "i", number << 16 | triple[0] << 8 | triple[1]);
+	sq_bind(st, "i", slot | triple[0] << 8 | triple[1]);
 	step = sqlite3_step(st);
 	if (step == SQLITE_ROW && part.len == 2)
 		find_pair(sqlite3_column_blob(st, 0),
@@ -358,17 +401,17 @@ keep_triple(struct sq_db *db, int64_t number, struct mr_str part,
 }
 
 static int
-narrow(struct sq_db *db, int64_t number, struct mr_str needle,
+narrow(struct sq_db *db, int64_t slot, struct mr_str needle,
 	uint8_t found[BITMAP], struct mr_error *err)
 {
 	size_t n = needle.len < 2 ? 0 : needle.len - 2, i, step;
 	int left = 1;
 
 	if (needle.len == 2)
-		left = keep_triple(db, number, needle, found, err);
+		left = keep_triple(db, slot, needle, found, err);
 	step = n / LOOKED_AT + 1;
 	for (i = 0; i < n && left > 0; i += step)
-		left = keep_triple(db, number, (struct mr_str){needle.at + i,
+		left = keep_triple(db, slot, (struct mr_str){needle.at + i,
 			3}, found, err);
 	return left < 0 ? MR_STORE_FAILED : MR_STORE_OK;
 }
@@ -376,24 +419,25 @@ narrow(struct sq_db *db, int64_t number, struct mr_str needle,
 struct seen {
 	int64_t number;
 	const int64_t *id;
-	const uint8_t *open;
-	size_t n, n_open;
+	const uint8_t *open;	/* of the first space, and the others */
+	size_t n;
 };
 
 static int
 look_into(struct sq_db *db, const struct seen *b, struct mr_str needle,
 	struct sq_maybe *out, struct mr_error *err)
 {
+	const uint8_t *open = b->open + (size_t)out->space * BITMAP;
 	uint8_t found[BITMAP];
 	int code;
 	size_t i;
 
 	memset(found, 0xff, sizeof found);
-	code = narrow(db, b->number, needle, found, err);
+	code = narrow(db, slot_of(b->number, out->space), needle, found, err);
 	if (code != MR_STORE_OK)
 		return code;
-	for (i = 0; i < b->n_open && i < BITMAP; i++)
-		found[i] |= b->open[i];
+	for (i = 0; i < BITMAP; i++)
+		found[i] |= open[i];
 	out->id = sq_alloc(b->n * sizeof *out->id);
 	for (i = 0; i < b->n && i < SQ_BLOCK_MESSAGES; i++)
 		if (found[i >> 3] & 1u << (i & 7))
@@ -424,7 +468,7 @@ sq_block_look(struct sq_db *db, int64_t id, struct mr_str needle,
 	struct seen b;
 	int code, step;
 
-	*out = (struct sq_maybe){.first = 1};
+	*out = (struct sq_maybe){.space = out->space, .first = 1};
 	sq_bind(st, "i", id);
 	step = sqlite3_step(st);
 	if (step == SQLITE_ROW && sqlite3_column_int64(st, 1) >= id) {
@@ -434,9 +478,12 @@ sq_block_look(struct sq_db *db, int64_t id, struct mr_str needle,
 			.id = sqlite3_column_blob(st, 3),
 			.n = (size_t)sqlite3_column_bytes(st, 3) /
 				sizeof(int64_t),
-			.open = sqlite3_column_blob(st, 4),
-			.n_open = (size_t)sqlite3_column_bytes(st, 4)};
-		code = look_into(db, &b, needle, out, err);
+			.open = sqlite3_column_blob(st, 4)};
+		code = sqlite3_column_bytes(st, 4) ==
+			MR_INDEX_SPACES * BITMAP ?
+			look_into(db, &b, needle, out, err) :
+			sq_fail(err, MR_STORE_FAILED, "a block of the search "
+				"index is damaged");
 		sqlite3_reset(st);
 		return code;
 	}

@@ -1,6 +1,7 @@
 /*
- * index_chunk.c - texts, some tens in a row of the index's database. Packed
- * by zstd where that is wanted and the plugin was built with it.
+ * index_chunk.c - texts, some tens in a row of the index's database: a table
+ * of heads and one of the rest. Packed by zstd where that is wanted and the
+ * plugin was built with it.
  */
 #include "index.h"
 
@@ -97,21 +98,28 @@ read_heads(struct sq_chunk *c, size_t n)
 	return true;
 }
 
+static const char *const read_chunk[MR_INDEX_SPACES] = {
+	"SELECT first, last, n, size, weight, bytes FROM head"
+	" WHERE first <= ? ORDER BY first DESC LIMIT 1",
+	"SELECT first, last, n, size, weight, bytes FROM rest"
+	" WHERE first <= ? ORDER BY first DESC LIMIT 1",
+};
+
 int
-sq_chunk_read(struct sq_db *db, int64_t id, struct sq_chunk *out,
-	struct mr_error *err)
+sq_chunk_read(struct sq_db *db, enum mr_index_space space, int64_t id,
+	struct sq_chunk *out, struct mr_error *err)
 {
-	sqlite3_stmt *st = sq_sql(db, "SELECT first, last, n, size, bytes"
-		" FROM chunk WHERE first <= ? ORDER BY first DESC LIMIT 1");
+	sqlite3_stmt *st = sq_sql(db, read_chunk[space]);
 	int code = MR_STORE_MISSING, step;
 
-	*out = (struct sq_chunk){.last = -1};
+	*out = (struct sq_chunk){.space = space, .last = -1};
 	sq_bind(st, "i", id);
 	step = sqlite3_step(st);
 	if (step == SQLITE_ROW && sqlite3_column_int64(st, 1) >= id) {
 		out->size = (size_t)sqlite3_column_int64(st, 3);
-		out->bytes = unpack(db, sqlite3_column_blob(st, 4),
-			(size_t)sqlite3_column_bytes(st, 4), out->size);
+		out->weight = sqlite3_column_int64(st, 4);
+		out->bytes = unpack(db, sqlite3_column_blob(st, 5),
+			(size_t)sqlite3_column_bytes(st, 5), out->size);
 		if (out->bytes && read_heads(out,
 			(size_t)sqlite3_column_int64(st, 2))) {
 			out->first = sqlite3_column_int64(st, 0);
@@ -132,7 +140,7 @@ sq_chunk_free(struct sq_chunk *c)
 {
 	free(c->text);
 	free(c->bytes);
-	*c = (struct sq_chunk){.last = -1};
+	*c = (struct sq_chunk){.space = c->space, .last = -1};
 }
 
 const struct sq_text *
@@ -177,6 +185,13 @@ join(const struct sq_chunk *c, size_t *size)
 	return out;
 }
 
+static const char *const write_chunk[MR_INDEX_SPACES] = {
+	"INSERT OR REPLACE INTO head (first, last, n, size, weight, bytes)"
+	" VALUES (?, ?, ?, ?, ?, ?)",
+	"INSERT OR REPLACE INTO rest (first, last, n, size, weight, bytes)"
+	" VALUES (?, ?, ?, ?, ?, ?)",
+};
+
 int
 sq_chunk_write(struct sq_db *db, const struct sq_chunk *c, bool packs,
 	struct mr_error *err)
@@ -188,11 +203,21 @@ sq_chunk_write(struct sq_db *db, const struct sq_chunk *c, bool packs,
 	packed = size;
 	if (packs)
 		small = pack(plain, size, &packed);
-	code = sq_run(db, err, "INSERT OR REPLACE INTO chunk (first, last,"
-		" n, size, bytes) VALUES (?, ?, ?, ?, ?)", "iiiib", c->first,
-		c->last, (int64_t)c->n, (int64_t)size, small ? small : plain,
-		packed);
+	code = sq_run(db, err, write_chunk[c->space], "iiiiib", c->first,
+		c->last, (int64_t)c->n, (int64_t)size, c->weight,
+		small ? small : plain, packed);
 	free(plain);
 	free(small);
 	return code;
+}
+
+int
+sq_chunk_drop(struct sq_db *db, int64_t first, int64_t last,
+	struct mr_error *err)
+{
+	int code = sq_run(db, err, "DELETE FROM head WHERE first BETWEEN"
+		" ? AND ?", "ii", first, last);
+
+	return code == MR_STORE_OK ? sq_run(db, err, "DELETE FROM rest"
+		" WHERE first BETWEEN ? AND ?", "ii", first, last) : code;
 }

@@ -1,6 +1,6 @@
 /*
- * index_find.c - one search in the index: a snapshot of it, and the chunk
- * that was read last.
+ * index_find.c - one search in the index: a snapshot of it, and the chunks
+ * that were read last.
  */
 #include "index.h"
 
@@ -9,7 +9,7 @@
 struct find {
 	struct sq_db *db;
 	struct sq_maybe maybe;
-	struct sq_chunk chunk;
+	struct sq_chunk chunk[MR_INDEX_SPACES];
 };
 
 /* The texts that are kept are of this version. */
@@ -37,7 +37,7 @@ sq_index_open(void *self, int64_t version, void **index, struct mr_error *err)
 	if (!s->index)
 		return MR_STORE_MISSING;
 	f = sq_alloc(sizeof *f);
-	f->chunk.last = f->maybe.last = -1;
+	f->chunk[MR_INDEX_HEAD].last = f->chunk[MR_INDEX_REST].last = -1;
 	f->db = sq_index_db(s, err);
 	code = f->db ? begin(f, version, err) : MR_STORE_FAILED;
 	if (code == MR_STORE_OK)
@@ -55,6 +55,7 @@ sq_index_look(void *index, int64_t message, struct mr_str needle,
 	int code;
 
 	free(f->maybe.id);
+	f->maybe = (struct sq_maybe){.space = out->space};
 	code = sq_block_look(f->db, message, needle, &f->maybe, err);
 	out->first = f->maybe.first;
 	out->last = f->maybe.last;
@@ -64,21 +65,22 @@ sq_index_look(void *index, int64_t message, struct mr_str needle,
 }
 
 int
-sq_index_text(void *index, int64_t message, struct mr_str *out,
-	struct mr_error *err)
+sq_index_text(void *index, int64_t message, enum mr_index_space space,
+	struct mr_str *out, struct mr_error *err)
 {
 	struct find *f = index;
+	struct sq_chunk *c = &f->chunk[space];
 	const struct sq_text *t;
 	int code = MR_STORE_OK;
 
-	if (message < f->chunk.first || message > f->chunk.last) {
-		sq_chunk_free(&f->chunk);
-		code = sq_chunk_read(f->db, message, &f->chunk, err);
+	if (message < c->first || message > c->last) {
+		sq_chunk_free(c);
+		code = sq_chunk_read(f->db, space, message, c, err);
 	}
-	t = code == MR_STORE_OK ? sq_chunk_find(&f->chunk, message) : NULL;
+	t = code == MR_STORE_OK ? sq_chunk_find(c, message) : NULL;
 	if (!t || t->length == SQ_TEXT_NONE)
 		return code == MR_STORE_OK ? MR_STORE_MISSING : code;
-	*out = (struct mr_str){f->chunk.bytes + t->at, t->length};
+	*out = (struct mr_str){c->bytes + t->at, t->length};
 	return MR_STORE_OK;
 }
 
@@ -88,7 +90,8 @@ sq_index_close(void *index)
 	struct find *f = index;
 
 	free(f->maybe.id);
-	sq_chunk_free(&f->chunk);
+	sq_chunk_free(&f->chunk[MR_INDEX_HEAD]);
+	sq_chunk_free(&f->chunk[MR_INDEX_REST]);
 	sq_db_close(f->db);
 	free(f);
 }

@@ -22,7 +22,7 @@ plugins_sqlite_sqlite_so_SOURCES = plugins/sqlite/sqlite.c \
 	plugins/sqlite/backup.h plugins/sqlite/map.c \
 	plugins/sqlite/index.c plugins/sqlite/index.h \
 	plugins/sqlite/index_chunk.c plugins/sqlite/index_block.c \
-	plugins/sqlite/index_find.c \
+	plugins/sqlite/index_find.c plugins/sqlite/index_put.c \
 	plugins/sqlite/restore.c plugins/sqlite/fsck.c \
 	plugins/sqlite/fsck.h plugins/sqlite/fsck_bytes.c \
 	plugins/sqlite/vacuum.c plugins/sqlite/extract.c plugins/sqlite/prune.c

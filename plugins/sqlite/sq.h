@@ -415,7 +415,8 @@ int sq_index_open(void *self, int64_t version, void **index,
 	struct mr_error *err);
 int sq_index_look(void *index, int64_t message, struct mr_str needle,
 	struct mr_index_maybe *out, struct mr_error *err);
-int sq_index_text(void *index, int64_t message, struct mr_str *out,
+int sq_index_text(void *index, int64_t message, enum mr_index_space space,
+	struct mr_str *out,
 	struct mr_error *err);
 void sq_index_close(void *index);
 

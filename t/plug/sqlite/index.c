@@ -1,6 +1,7 @@
 /*
  * index.c - the search index keeps its contract: no text that has a needle is
- * left out, texts come back as they were put, and go with their messages.
+ * left out, texts come back as they were put, and go with their messages. Heads
+ * are asked and kept apart from the rest.
  */
 #include "unit.h"
 
@@ -25,19 +26,20 @@ static const struct fake_setting settings[] = {
 /* Texts of few letters, so that many triples are common; every 260th has a
  * word of its own, and one in ten has none that is kept. */
 static const char *
-text_of(int64_t id, char out[LENGTH + 20])
+text_of(int64_t id, enum mr_index_space space, char out[LENGTH + 20])
 {
-	unsigned seed = (unsigned)id * 2654435761u;
+	static const size_t lengths[] = {40, LENGTH};
+	unsigned seed = (unsigned)id * 2654435761u + space;
 	size_t i;
 
-	if (id % 10 == 3)
+	if (id % 10 == 3 && (space == MR_INDEX_REST || id % 20 == 3))
 		return NULL;
-	for (i = 0; i < LENGTH; i++) {
+	for (i = 0; i < lengths[space]; i++) {
 		seed = seed * 1664525u + 1013904223u;
 		out[i] = "abcdefgh\n\xc3"[(seed >> 16) % 10];
 	}
-	snprintf(out + i, 20, "%s%lld", id % 260 == 1 ? "RARE" : "",
-		(long long)id);
+	snprintf(out + i, 20, "%s%lld", id % 260 != 1 ? "" :
+		space == MR_INDEX_HEAD ? "HEAD" : "RARE", (long long)id);
 	return out;
 }
 
@@ -68,7 +70,7 @@ test_end(void **state)
 
 struct batch {
 	struct mr_index_text text[100];
-	char bytes[100][LENGTH + 20];
+	char bytes[100][MR_INDEX_SPACES][LENGTH + 20];
 	size_t n;
 };
 
@@ -76,10 +78,19 @@ static int
 note(void *arg, int64_t message, int gone)
 {
 	struct batch *b = arg;
-	const char *text = gone ? NULL : text_of(message, b->bytes[b->n]);
+	struct mr_index_text *t = &b->text[b->n];
+	enum mr_index_space space;
 
-	b->text[b->n++] = (struct mr_index_text){.size = sizeof *b->text,
-		.message = message, .text = {text, text ? strlen(text) : 0}};
+	*t = (struct mr_index_text){.size = sizeof *t, .message = message};
+	for (space = MR_INDEX_HEAD; !gone && space < MR_INDEX_SPACES;
+	    space++) {
+		const char *text = text_of(message, space,
+			b->bytes[b->n][space]);
+
+		t->text[space] = (struct mr_str){text,
+			text ? strlen(text) : 0};
+	}
+	b->n++;
 	return 0;
 }
 
@@ -122,9 +133,9 @@ is_maybe(const struct mr_index_maybe *m, int64_t id)
 
 /* How many messages may have the needle; none that has it is left out. */
 static unsigned
-look(const char *needle)
+look(enum mr_index_space space, const char *needle)
 {
-	struct mr_index_maybe m = {.size = sizeof m};
+	struct mr_index_maybe m = {.size = sizeof m, .space = space};
 	struct mr_str sought = {needle, strlen(needle)};
 	char room[LENGTH + 20];
 	unsigned n = 0;
@@ -134,7 +145,7 @@ look(const char *needle)
 	assert_int_equal(store.op->index_open(store.self, VERSION, &index,
 		&err), MR_STORE_OK);
 	for (id = 1; id <= MESSAGES; id++) {
-		const char *text = text_of(id, room);
+		const char *text = text_of(id, space, room);
 
 		assert_int_equal(store.op->index_look(index, id, sought, &m,
 			&err), MR_STORE_OK);
@@ -147,34 +158,68 @@ look(const char *needle)
 	return n;
 }
 
+/* Pieces of the texts themselves. */
+static void
+look_for_pieces(enum mr_index_space space)
+{
+	char needle[8], room[LENGTH + 20];
+	int i, k;
+
+	for (i = 1; i < MESSAGES; i += 97)
+		for (k = 1; k <= 6; k++) {
+			if (!text_of(i, space, room))
+				continue;
+			snprintf(needle, sizeof needle, "%.*s", k, room + k);
+			look(space, needle);
+		}
+}
+
 static void
 test_look(void **state)
 {
-	char needle[8], room[LENGTH + 20];
-	unsigned in_block = 0;
-	int i, k;
+	unsigned open_heads = 0, open_rests = 0;
+	int i;
 
 	(void)state;
 	assert_int_equal(fill(), MESSAGES);
-	for (i = 1; i < MESSAGES; i += 97)
-		for (k = 1; k <= 6; k++) {
-			if (!text_of(i, room))
-				continue;
-			snprintf(needle, sizeof needle, "%.*s", k, room + k);
-			look(needle);
-		}
-	look("RARE");
-	for (i = 1; i <= 512; i++)
-		in_block += i % 10 == 3;
+	look_for_pieces(MR_INDEX_HEAD);
+	look_for_pieces(MR_INDEX_REST);
+	for (i = 1; i <= 400; i++) {
+		open_heads += i % 20 == 3;
+		open_rests += i % 10 == 3;
+	}
 	/* Of the block only those without a text; and all behind it. */
-	assert_in_range(look("nowhere"), in_block, in_block + MESSAGES - 400);
+	assert_in_range(look(MR_INDEX_REST, "nowhere"), open_rests,
+		open_rests + MESSAGES - 400);
+	assert_in_range(look(MR_INDEX_HEAD, "nowhere"), open_heads,
+		open_heads + MESSAGES - 400);
+	/* A word of one space says nothing of the other. */
+	assert_int_equal(look(MR_INDEX_HEAD, "RARE"),
+		look(MR_INDEX_HEAD, "nowhere"));
+	assert_int_equal(look(MR_INDEX_REST, "HEAD"),
+		look(MR_INDEX_REST, "nowhere"));
+	assert_int_equal(look(MR_INDEX_HEAD, "HEAD"),
+		look(MR_INDEX_HEAD, "nowhere") + 2);
+}
+
+static void
+check_text(void *index, int64_t id, enum mr_index_space space)
+{
+	char room[LENGTH + 20];
+	const char *text = id > MESSAGES ? NULL : text_of(id, space, room);
+	struct mr_str kept;
+	int code = store.op->index_text(index, id, space, &kept, &err);
+
+	assert_int_equal(code, text ? MR_STORE_OK : MR_STORE_MISSING);
+	if (!text)
+		return;
+	assert_int_equal(kept.len, strlen(text));
+	assert_memory_equal(kept.at, text, kept.len);
 }
 
 static void
 test_text(void **state)
 {
-	char room[LENGTH + 20];
-	struct mr_str kept;
 	void *index;
 	int64_t id;
 
@@ -184,14 +229,8 @@ test_text(void **state)
 	assert_int_equal(store.op->index_open(store.self, VERSION, &index,
 		&err), MR_STORE_OK);
 	for (id = 1; id <= MESSAGES + 1; id++) {
-		const char *text = id > MESSAGES ? NULL : text_of(id, room);
-		int code = store.op->index_text(index, id, &kept, &err);
-
-		assert_int_equal(code, text ? MR_STORE_OK : MR_STORE_MISSING);
-		if (!text)
-			continue;
-		assert_int_equal(kept.len, strlen(text));
-		assert_memory_equal(kept.at, text, kept.len);
+		check_text(index, id, MR_INDEX_REST);
+		check_text(index, id, MR_INDEX_HEAD);
 	}
 	store.op->index_close(index);
 }
@@ -202,12 +241,12 @@ test_drop(void **state)
 	(void)state;
 	assert_int_equal(store.op->index_drop(store.self, "b@x.test", &err),
 		MR_STORE_OK);
-	look("RARE");			/* with what is there now */
+	look(MR_INDEX_REST, "RARE");	/* with what is there now */
 	assert_in_range(fill(), 12, MESSAGES);
 	test_text(state);
 	assert_int_equal(store.op->index_drop(store.self, NULL, &err),
 		MR_STORE_OK);
-	assert_int_equal(look("nowhere"), MESSAGES);
+	assert_int_equal(look(MR_INDEX_REST, "nowhere"), MESSAGES);
 	assert_int_equal(fill(), MESSAGES);
 	test_text(state);
 	assert_int_equal(store.op->index_drop(store.self, "c@x.test", &err),

@@ -84,7 +84,7 @@ def wait_full(s):
 
 def texts_of(s):
     with sqlite3.connect(s.path("data", "sqlite", "index.db")) as db:
-        return db.execute("SELECT sum(n) FROM chunk").fetchone()[0]
+        return db.execute("SELECT sum(n) FROM head").fetchone()[0]
 
 
 def test_1_killed(s):
@@ -122,6 +122,24 @@ def test_2_rebuild(s):
     s.start()
     wait_full(s)
     check_exact(s)
+
+
+def test_2b_older(s):
+    """one that was kept otherwise goes, and is filled anew"""
+    s.stop()
+    with sqlite3.connect(s.path("data", "sqlite", "index.db")) as db:
+        db.execute("UPDATE fact SET value = 1 WHERE name = 'version'")
+        db.execute("DROP TABLE head")
+        db.execute("DROP TABLE rest")
+        db.execute("CREATE TABLE chunk (first INTEGER PRIMARY KEY)")
+    s.start()
+    check_exact(s)
+    wait_full(s)
+    check_exact(s)
+    tap.ok(status(s)["messages"] >= MAILS)
+    with sqlite3.connect(s.path("data", "sqlite", "index.db")) as db:
+        tap.eq(db.execute("SELECT count(*) FROM sqlite_master"
+                          " WHERE name = 'chunk'").fetchone()[0], 0)
 
 
 def test_3_removed(s):

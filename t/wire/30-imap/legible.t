@@ -50,6 +50,34 @@ def compare(c, mails, seed):
         tap.eq(found(c, q.bytes), q.answer(), q.bytes.decode("utf-8"))
 
 
+# Where the header ends and the body begins nothing may be found that is of
+# both; one body is too long to be kept in an index.
+BORDERS = [b"Subject: %s\r\nX-Last: %s\r\n\r\n%s" % m for m in (
+    (b"both", b"harbour", b"harbour"), (b"head", b"harbour", b"forest"),
+    (b"body", b"forest", b"harbour"), (b"none", b"har", b"bour"),
+    (b"long", b"harbour", b"bour " + b"filler text\r\n" * 100000),
+    (b"tail", b"har", b"filler text\r\n" * 100000 + b"harbour"))] + [
+    b"Subject: part\r\nMIME-Version: 1.0\r\nX-Last: har\r\n"
+    b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+    b"X-Last: harbour\r\n\r\nforest\r\n--b--\r\n"]
+BORDER_KEYS = (
+    (b"TEXT harbour", [1, 2, 3, 5, 6, 7]), (b"BODY harbour", [1, 3, 6]),
+    (b"HEADER X-Last harbour", [1, 2, 5]), (b"BODY forest", [2, 7]),
+    (b"NOT TEXT harbour", [4]), (b"NOT BODY harbour", [2, 4, 5, 7]),
+    (b"NOT HEADER X-Last harbour", [3, 4, 6, 7]), (b"SUBJECT harbour", []),
+    (b"HEADER X-Last har NOT BODY harbour", [2, 4, 5, 7]),
+    (b"OR HEADER X-Last forest BODY forest", [2, 3, 7]),
+    (b"TEXT harforest", []), (b"TEXT harbourforest", []),
+    (b"TEXT {9+}\r\nhar\r\nbour", []), (b"TEXT {7+}\r\nhar\x13bou", []),
+    (b"TEXT {13+}\r\nhar\r\n\r\nharbou", []), (b"BODY x-last", []),
+    (b"TEXT {12+}\r\nlast: harbou", [1, 2, 5, 7]), (b"SUBJECT tail", [6]))
+
+
+def check_borders(c):
+    for keys, want in BORDER_KEYS:
+        tap.eq(found(c, keys), want, keys)
+
+
 def log_in(s):
     c = Line(s.ports["imap"], timeout=60)
     c.line()
@@ -63,6 +91,12 @@ def is_filled(s):
 
 with Server({"plugin.sqlite": {"index": False}}) as server:
     with log_in(server) as line:
+        for border in BORDERS:
+            rest = line.imap(b"a", b"APPEND INBOX {%d+}\r\n%s" % (
+                len(border), border))[1]
+            tap.ok(rest.startswith(b"OK"), rest)
+        line.imap(b"s", b"SELECT INBOX")
+        tap.call("borders, without an index", check_borders, line)
         for seed in range(SEEDS):
             mails = nasty.corpus(MAILS, seed)
             fill(line, b"n%d" % seed, mails)
@@ -77,4 +111,6 @@ with Server({"plugin.sqlite": {"index": False}}) as server:
             line.imap(b"s", b"SELECT n%d" % seed)
             tap.call("corpus %d, with one" % seed, compare, line,
                      nasty.corpus(MAILS, seed), seed)
+        line.imap(b"s", b"SELECT INBOX")
+        tap.call("borders, with one", check_borders, line)
 tap.done()
