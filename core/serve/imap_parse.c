@@ -271,22 +271,26 @@ count_blanks(struct str s)
 	return n;
 }
 
+static bool
+take_word(struct imap_in *in, struct str *out)
+{
+	return take(in, is_word_char, out, "A word is missing");
+}
+
 bool
 imap_words(struct imap_in *in, bool bare, struct str **out, size_t *n)
 {
-	static const char complaint[] = "A word is missing";
-
 	*n = bare && !imap_is_char(in, '(');
 	*out = arena_alloc(in->arena, (count_blanks(in->rest) + 1) *
 		sizeof **out);
 	if (*n)
-		return take(in, is_word_char, *out, complaint);
+		return take_word(in, *out);
 	if (!imap_char(in, '('))
 		return false;
 	while (!imap_is_char(in, ')')) {
 		if (*n && !imap_blank(in))
 			return false;
-		if (!take(in, is_word_char, &(*out)[*n], complaint))
+		if (!take_word(in, &(*out)[*n]))
 			return false;
 		++*n;
 	}
@@ -329,7 +333,7 @@ imap_flag_list(struct imap_in *in, bool bare, uint32_t *flags,
 {
 	bool good, listed = imap_is_char(in, '(');
 	struct buf names;
-	struct str *word;
+	struct str *word, one;
 	size_t n, i;
 
 	*flags = 0;
@@ -341,8 +345,9 @@ imap_flag_list(struct imap_in *in, bool bare, uint32_t *flags,
 	/* Without brackets there may be several, too. */
 	while (good && bare && !listed && imap_is_char(in, ' ')) {
 		skip(in, 1);
-		good = imap_words(in, true, &word, &n) &&
-			add_flag(in, word[0], flags, &names);
+		good = take_word(in, &one) &&
+			add_flag(in, one, flags, &names) && (!names.full ||
+			wrong(in, "Too many keywords"));
 	}
 	if (good && names.full)
 		good = wrong(in, "Too many keywords");

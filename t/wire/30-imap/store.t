@@ -78,6 +78,18 @@ def test_flags(s):
         c.ok(b"STORE 1 FLAGS (\\Frob)", b"")
 
 
+def test_many_words(s):
+    """keywords without brackets cost no more than they take"""
+    def peak():
+        return max(s.memory(p) for p in s.workers("mailbox"))
+    with fresh(s, 1) as c:
+        before = peak()
+        rest = c.imap(b"t", b"STORE 1 FLAGS" + b" a" * 15900)[1]
+        tap.eq(rest, b"BAD Too many keywords")
+        tap.ok(peak() - before < 16 << 10, (before, peak()))
+        c.ok(b"STORE 1 FLAGS" + b" a" * 10)
+
+
 def test_append(s):
     """APPEND: flags, date, UIDPLUS, a mailbox that is not there"""
     with fresh(s, 0) as c:
