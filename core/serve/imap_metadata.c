@@ -215,6 +215,22 @@ add_value(struct buf *out, struct str value)
 	buf_addstr(out, value);
 }
 
+/* Among what a name may have are blanks, quotes and brackets. */
+void
+imap_metadata_name(struct buf *out, const char *name)
+{
+	struct str s = str_from(name);
+	size_t i;
+
+	for (i = 0; i < s.len && (is_alnum(s.at[i]) ||
+		memchr("/-_.:$", s.at[i], 6)); i++)
+		;
+	if (i == s.len)
+		buf_addstr(out, s);
+	else
+		add_value(out, s);
+}
+
 struct reading {
 	struct imap_entries *wanted;
 	struct buf out;
@@ -256,7 +272,10 @@ add_entry(void *arg, const char *name, struct mr_str v)
 			r->wanted->left_out = value.len;
 		return 0;
 	}
-	buf_addf(&r->out, "%s%s ", r->out.len ? " " : "", name);
+	if (r->out.len)
+		buf_addc(&r->out, ' ');
+	imap_metadata_name(&r->out, name);
+	buf_addc(&r->out, ' ');
 	add_value(&r->out, value);
 	return 0;
 }
@@ -268,10 +287,14 @@ add_missing(struct reading *r)
 	const struct imap_entries *w = r->wanted;
 	size_t i;
 
-	for (i = 0; i < w->n && !w->depth; i++)
-		if (!w->found[i])
-			buf_addf(&r->out, "%s%s NIL", r->out.len ? " " : "",
-				w->name[i]);
+	for (i = 0; i < w->n && !w->depth; i++) {
+		if (w->found[i])
+			continue;
+		if (r->out.len)
+			buf_addc(&r->out, ' ');
+		imap_metadata_name(&r->out, w->name[i]);
+		buf_adds(&r->out, " NIL");
+	}
 }
 
 static void

@@ -30,6 +30,9 @@ bool imap_metadata_entries(struct imap_in *in, struct imap_entries *out);
  * whose name is "". m->special: as the account is to see it. */
 int imap_metadata_line(struct imap *k, const struct mr_mailbox *m,
 	const char *name, struct imap_entries *w, struct mr_error *me);
+/* The name of an annotation as it stands in an answer. */
+struct buf;
+void imap_metadata_name(struct buf *out, const char *name);
 /* The store keeps annotations. */
 bool imap_has_metadata(const struct imap *k);
 

@@ -8,6 +8,7 @@
  */
 #include "base/buf.h"
 #include "serve/imap.h"
+#include "serve/imap_metadata.h"
 #include "serve/imap_notify.h"
 #include "serve/imap_place.h"
 
@@ -326,7 +327,9 @@ say_annotation(struct imap *k, const struct annotation *a)
 	buf_init(&out, BUF_NO_CAP);
 	buf_adds(&out, "* METADATA ");
 	imap_name_out(k, &out, name);
-	buf_addf(&out, " %s\r\n", a->name);
+	buf_addc(&out, ' ');
+	imap_metadata_name(&out, a->name);
+	buf_adds(&out, "\r\n");
 	stream_write_str(&k->session->stream, buf_str(&out));
 	buf_free(&out);
 }

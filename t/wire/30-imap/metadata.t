@@ -53,6 +53,18 @@ def test_set_and_get(s):
                 b'/shared/comment NIL)'])
 
 
+def test_names(s):
+    """names that are no atoms are told in quotes"""
+    with login(s) as c:
+        c.ok(b'SETMETADATA INBOX ("/private/a) \\"b\\\\" "v")')
+        for name in (b'"/private/a) \\"b\\\\"', b'("/private/a) \\"b\\\\")'):
+            tap.eq(c.ok(b"GETMETADATA INBOX " + name),
+                   [b'* METADATA INBOX ("/private/a) \\"b\\\\" "v")'])
+        c.ok(b'SETMETADATA INBOX ("/private/a) \\"b\\\\" NIL)')
+        tap.eq(c.ok(b'GETMETADATA INBOX ("/private/a b")'),
+               [b'* METADATA INBOX ("/private/a b" NIL)'])
+
+
 def test_depth(s):
     """DEPTH: the entry, the level below, all levels"""
     with login(s) as c:

@@ -269,6 +269,8 @@ def test_annotations(s):
         two.ok(b'SETMETADATA a (/private/comment "x" /shared/comment "y")')
         one.hears(rb"\* METADATA a /private/comment")
         one.hears(rb"\* METADATA a /shared/comment")
+        two.ok(b'SETMETADATA a ("/shared/of two" "y")')
+        one.hears(rb'\* METADATA a "/shared/of two"')
         two.ok(b"SETMETADATA a (/private/comment NIL)")
         one.hears(rb"\* METADATA a /private/comment")
         two.ok(b'SETMETADATA INBOX (/private/comment "x")')
