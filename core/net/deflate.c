@@ -82,6 +82,8 @@ deflate_room(struct deflate *d, size_t *room)
 void
 deflate_came(struct deflate *d, size_t n)
 {
+	if (n == 0)		/* the last byte that came is needed yet */
+		return;
 	d->came_end = n;
 	d->in.next_in = (unsigned char *)d->came;
 	d->in.avail_in = (unsigned)n;

@@ -106,6 +106,44 @@ test_flushes(void **state)
 	}
 }
 
+/* What fills the buffer to its last byte may have more behind it, which is
+ * looked for. A byte comes then that holds no text, but the end of one block
+ * and some bits of the next; after it none. */
+static void
+test_full_buffer(void **state)
+{
+	char text[4097], line[511];
+	unsigned char out[64];
+	bool is_whole;
+	int i, j;
+
+	(void)state;
+	assert_true(stream_compress(&s));
+	for (i = 0; i < 100; i++) {
+		for (j = 0; j < 8; j++)
+			snprintf(text + 512 * j, 513, "%*d\r\n", 510,
+				i * i * 7919 + j);
+		put(text, Z_BLOCK);
+		to.next_out = out;
+		to.avail_out = sizeof out;
+		deflate(&to, Z_PARTIAL_FLUSH);
+		for (j = 0; j < 8; j++) {
+			snprintf(line, sizeof line, "%s", text + 512 * j);
+			if (j < 7)
+				expect(line);
+		}
+		is_whole = stream_pending(&s, false);
+		if (is_whole)
+			expect(line);
+		assert_int_equal(write(peer, out, 1), 1);
+		if (!is_whole)
+			expect(line);
+		assert_true(stream_release(&s));
+		assert_true(write(peer, out + 1, sizeof out - to.avail_out -
+			1) >= 0);
+	}
+}
+
 /* In the middle of a block what was unpacked is not forgotten. */
 static void
 test_rest_in_a_block(void **state)
@@ -282,7 +320,8 @@ test_finish(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_pair, close_pair)
 
 static const struct CMUnitTest tests[] = {
-	TEST(test_flushes), TEST(test_rest_in_a_block), TEST(test_pending),
+	TEST(test_flushes), TEST(test_full_buffer),
+	TEST(test_rest_in_a_block), TEST(test_pending),
 	TEST(test_begin), TEST(test_write), TEST(test_bomb),
 	TEST(test_nothing), TEST(test_damage), TEST(test_finish),
 };
