@@ -45,6 +45,10 @@ struct kept {
 	uint64_t refused;		/* at this modseq it could not be kept */
 	struct kept_row *row;
 	size_t n, room;
+	pthread_mutex_t run_lock;	/* of these, while they are made */
+	struct mr_range *run;		/* UIDs that are there */
+	size_t n_run;
+	bool has_runs;
 	struct map numbers;		/* keywords -> index in words */
 	char **words;
 	size_t n_words;
@@ -72,6 +76,7 @@ kept_new(int64_t mailbox)
 		PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&k->lock, &a);
 	pthread_rwlockattr_destroy(&a);
+	pthread_mutex_init(&k->run_lock, NULL);
 	map_init(&k->numbers);
 	return k;
 }
@@ -82,15 +87,17 @@ forget_rows(struct kept *k)
 	size_t i;
 
 	free(k->row);
+	free(k->run);
 	for (i = 0; i < k->n_words; i++)
 		free(k->words[i]);
 	free(k->words);
 	map_free(&k->numbers);
 	map_init(&k->numbers);
 	k->row = NULL;
+	k->run = NULL;
 	k->words = NULL;
-	k->n = k->room = k->n_words = 0;
-	k->loaded = false;
+	k->n = k->room = k->n_words = k->n_run = 0;
+	k->loaded = k->has_runs = false;
 	k->modseq = 0;
 }
 
@@ -99,6 +106,7 @@ kept_free(struct kept *k)
 {
 	forget_rows(k);
 	map_free(&k->numbers);
+	pthread_mutex_destroy(&k->run_lock);
 	pthread_rwlock_destroy(&k->lock);
 	free(k);
 }
@@ -161,7 +169,10 @@ take_row(void *arg, const struct mr_row *row)
 		k->room = k->room ? k->room + k->room / 2 : SMALL;
 		k->row = mem_grow(k->row, k->room * sizeof *k->row);
 	}
-	k->n += at == k->n;
+	if (at == k->n) {
+		k->n++;
+		k->has_runs = false;
+	}
 	k->row[at] = (struct kept_row){.uid = row->uid,
 		.flags = (uint16_t)row->flags, .modseq = row->modseq,
 		.keywords = (uint16_t)keywords, .length = row->length,
@@ -210,6 +221,7 @@ take_all_gone(struct kept *k, const struct store *s, struct mr_error *me)
 		&g, me);
 
 	keep_until(&g, k->n);
+	k->has_runs &= k->n == g.to;
 	k->n = g.to;
 	return code;
 }
@@ -517,20 +529,41 @@ row_cache_scan(struct row_cache *c, const struct store *s,
 	return code == NOT_KEPT ? read_store(s, q, me) : code;
 }
 
+static void
+make_runs(struct kept *k)
+{
+	size_t i, room = 0;
+
+	k->n_run = 0;
+	for (i = 0; i < k->n; i++) {
+		uint32_t uid = k->row[i].uid;
+
+		if (k->n_run > 0 && k->run[k->n_run - 1].last + 1 == uid) {
+			k->run[k->n_run - 1].last = uid;
+			continue;
+		}
+		if (k->n_run == room) {
+			room = room ? room * 2 : 16;
+			k->run = mem_grow(k->run, room * sizeof *k->run);
+		}
+		k->run[k->n_run++] = (struct mr_range){uid, uid};
+	}
+	k->has_runs = true;
+}
+
 static int
-give_runs(const struct kept *k, int (*each)(void *arg, struct mr_range run),
+give_runs(struct kept *k, int (*each)(void *arg, struct mr_range run),
 	void *arg)
 {
-	struct mr_range run;
-	size_t i = 0;
+	size_t i;
 
-	while (i < k->n) {
-		run.first = run.last = k->row[i].uid;
-		while (++i < k->n && k->row[i].uid == run.last + 1)
-			run.last++;
-		if (each(arg, run))
+	pthread_mutex_lock(&k->run_lock);
+	if (!k->has_runs)
+		make_runs(k);
+	pthread_mutex_unlock(&k->run_lock);
+	for (i = 0; i < k->n_run; i++)
+		if (each(arg, k->run[i]))
 			return MR_STORE_STOPPED;
-	}
 	return MR_STORE_OK;
 }
 
