@@ -22,6 +22,7 @@
 #define SMALL 256		/* messages; fewer are not worth keeping */
 #define TRIES 3
 #define WORDS_MOST 65535	/* different sets of keywords */
+#define WORD_BYTES_MOST (4 << 20)
 #define NOT_KEPT (-1)
 
 struct kept_row {
@@ -51,7 +52,7 @@ struct kept {
 	bool has_runs;
 	struct map numbers;		/* keywords -> index in words */
 	char **words;
-	size_t n_words;
+	size_t n_words, word_bytes;
 };
 
 struct row_cache {
@@ -97,6 +98,7 @@ forget_rows(struct kept *k)
 	k->run = NULL;
 	k->words = NULL;
 	k->n = k->room = k->n_words = k->n_run = 0;
+	k->word_bytes = 0;
 	k->loaded = k->has_runs = false;
 	k->modseq = 0;
 }
@@ -142,12 +144,14 @@ number_of(struct kept *k, struct mr_str keywords)
 	number = (uintptr_t)map_get(&k->numbers, key);
 	if (number > 0)
 		return (int)number;
-	if (k->n_words == WORDS_MOST)
+	if (k->n_words == WORDS_MOST || k->word_bytes > WORD_BYTES_MOST)
 		return -1;
 	k->words = mem_grow(k->words, (k->n_words + 1) * sizeof *k->words);
 	k->words[k->n_words] = mem_grow(NULL, key.len + 1);
 	memcpy(k->words[k->n_words], key.at, key.len);
 	k->words[k->n_words][key.len] = '\0';
+	/* The map has the key, too. */
+	k->word_bytes += 2 * (key.len + sizeof *k->words);
 	number = ++k->n_words;
 	map_put(&k->numbers, key, (void *)number);
 	return (int)number;
@@ -316,12 +320,13 @@ open_kept(struct kept *k, const struct store *s, size_t most,
 static size_t
 close_kept(struct kept *k, int code)
 {
-	size_t bytes = sizeof *k + k->room * sizeof *k->row;
+	size_t bytes;
 
 	if (code == NOT_KEPT)
 		return k->refused ? sizeof *k : 0;
 	if (code != MR_STORE_OK)
 		return 0;
+	bytes = sizeof *k + k->room * sizeof *k->row + k->word_bytes;
 	pthread_rwlock_unlock(&k->lock);
 	return bytes;
 }

@@ -22,7 +22,7 @@
 struct message {
 	uint32_t flags;
 	uint64_t modseq, gone_at;	/* gone_at 0: it is there */
-	char keywords[8];
+	char keywords[200];
 };
 
 static struct message message[MOST + 1];	/* by UID */
@@ -335,6 +335,31 @@ is_kept(void **state)
 	row_cache_free(c);
 }
 
+/* Keywords count, too. */
+static void
+keywords_are_counted(void **state)
+{
+	struct row_cache *c = row_cache_new(100000);
+	uint32_t uid;
+
+	(void)state;
+	begin(3);
+	check_all(c);
+	scans = 0;
+	check_all(c);
+	assert_int_equal(scans, 0);
+	for (uid = 1; uid <= last_uid; uid++) {
+		snprintf(message[uid].keywords, sizeof message->keywords,
+			"%0*u", 190, uid);
+		message[uid].modseq = ++modseq;
+	}
+	check_all(c);
+	scans = 0;
+	check_all(c);
+	assert_true(scans > 0);
+	row_cache_free(c);
+}
+
 /* Neither what is too large nor a count that is wrong is kept, and the latter
  * is not tried again and again. */
 static void
@@ -406,6 +431,7 @@ many_threads(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(changes),
 	cmocka_unit_test(is_kept),
+	cmocka_unit_test(keywords_are_counted),
 	cmocka_unit_test(is_not_kept),
 	cmocka_unit_test(many_threads),
 };
