@@ -22,6 +22,8 @@ struct reader {
 	struct imap_in *in;
 	struct str charset;
 	unsigned depth, n_keys;
+	struct mr_range *saved;	/* "$", copied once; NULL: not yet */
+	size_t n_saved;
 };
 
 struct key_word {
@@ -201,7 +203,11 @@ read_set(struct reader *r, bool uid)
 	if (!uid && !saved && r->k->enabled & IMAP_UIDONLY)
 		return refuse(r, imap_uid_required);
 	if (saved) {
-		key->range = imap_box_saved(r->k->box, r->in->arena, &key->n);
+		if (r->saved == NULL)
+			r->saved = imap_box_saved(r->k->box, r->in->arena,
+				&r->n_saved);
+		key->range = r->saved;
+		key->n = r->n_saved;
 		return key;
 	}
 	if (!uid)

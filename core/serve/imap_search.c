@@ -14,6 +14,8 @@
 #include "serve/imap_result.h"
 #include "serve/imap_rows.h"
 
+#define SETS_MOST 16		/* that narrow a walk */
+
 struct search {
 	struct search_tree tree;
 	struct search_return result;
@@ -108,19 +110,23 @@ common(const struct mr_range *a, size_t *n, const struct search_key *key,
 	return out;
 }
 
-/* Where the keys at the top leave something to look for. */
+/* Where the keys at the top leave something to look for: the first few, the
+ * others are held against each message. */
 static struct mr_range *
 narrow(const struct imap *k, const struct search_tree *tree, size_t *n)
 {
 	struct arena *a = &k->session->command;
 	struct mr_range all = {1, imap_box_last_uid(k->box)}, *range;
 	const struct search_key *key;
+	unsigned sets = 0;
 
 	range = arena_copy(a, &all, sizeof all);
 	*n = all.last > 0;
-	for (key = tree->top->first; key != NULL; key = key->next)
-		if (key->kind == SEARCH_UIDS && !key->negated)
+	for (key = tree->top->first; key && sets < SETS_MOST; key = key->next)
+		if (key->kind == SEARCH_UIDS && !key->negated) {
 			range = common(range, n, key, a);
+			sets++;
+		}
 	return range;
 }
 

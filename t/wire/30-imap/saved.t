@@ -129,6 +129,22 @@ def test_commands(s):
         tap.eq(c.saved(), [])
 
 
+def test_many(s):
+    """many sets in one search take no room of their own"""
+    def peak():
+        return max(s.memory(p) for p in s.workers("mailbox"))
+    with login(s) as c:
+        c.ok(b"CREATE many")
+        c.ok(b"APPEND many" + b" {5+}\r\na: b\n" * 600)
+        c.ok(b"SELECT many")
+        c.ok(b"SEARCH RETURN (SAVE) " + b",".join(
+            b"%d" % i for i in range(1, 600, 2)))
+        before = peak()
+        tap.eq(c.ok(b"SEARCH" + b" $" * 15900 + b" 1:9"),
+               [b"* SEARCH 1 3 5 7 9"])
+        tap.ok(peak() - before < 16 << 10, (before, peak()))
+
+
 def test_expunged(s):
     """messages that are removed leave it, numbers that move do not matter"""
     with fresh(s) as c, login(s) as other:
