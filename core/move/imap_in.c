@@ -738,7 +738,8 @@ imap_import(struct move *m, const struct imap_source *from, struct err *e)
 		tries = m->progress.done > before ? 0 : tries + 1;
 		if (code < 0 && is_passing(e) && tries < TRIES && !m->again &&
 			m->progress.done) {
-			progress_warn(&m->progress, e->text, "connecting again");
+			progress_warn(&m->progress, e->text,
+				"connecting again");
 			sleep((unsigned)tries * 2 + 1);
 		} else {
 			tries = TRIES;

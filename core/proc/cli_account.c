@@ -260,7 +260,8 @@ domain_add(struct cli *c, int argc, char **argv)
 		return cli_usage(c, "not a domain name");
 	if ((code = cli_need_store(c)))
 		return code;
-	code = c->store.op->domain_add(c->store.self, cli_address(c, argv[0]), &me);
+	code = c->store.op->domain_add(c->store.self, cli_address(c, argv[0]),
+		&me);
 	return code ? cli_fail_store("domain add", code, &me) :
 		say_done(c, "domain", argv[0], "added");
 }
@@ -391,8 +392,8 @@ account_list(struct cli *c, int argc, char **argv)
 	(void)argv;
 	if (cli_need_store(c))
 		return 1;
-	return end_list(c, "account list", c->store.op->account_list(c->store.self,
-		show_account, list, &me), &me, list);
+	return end_list(c, "account list", c->store.op->account_list(
+		c->store.self, show_account, list, &me), &me, list);
 }
 
 static int
@@ -415,8 +416,8 @@ domain_list(struct cli *c, int argc, char **argv)
 	(void)argv;
 	if (cli_need_store(c))
 		return 1;
-	return end_list(c, "domain list", c->store.op->domain_list(c->store.self,
-		show_domain, list, &me), &me, list);
+	return end_list(c, "domain list", c->store.op->domain_list(
+		c->store.self, show_domain, list, &me), &me, list);
 }
 
 struct aliases {

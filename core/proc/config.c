@@ -430,7 +430,8 @@ config_parse(struct str text, const char *file, struct conf_report *report)
 			n = NULL;
 		}
 		conf_fill(c->doc, n, s->name, s->settings,
-			(char *)c + s->offset, has_parts(s->name), &c->arena, report);
+			(char *)c + s->offset, has_parts(s->name), &c->arena,
+			report);
 	}
 	check_sections(c, report);
 	check_parts(c, "dns", report);

@@ -6,14 +6,13 @@
 
 static const struct cli_verb *const groups[] = {cli_server_verbs,
 	cli_account_verbs, cli_queue_verbs, cli_config_verbs,
-	cli_expire_verbs, cli_undelete_verbs, cli_milter_verbs, cli_probe_verbs, cli_plugin_verbs,
-	cli_plugin_new_verbs, cli_plugin_run_verbs, cli_filter_verbs,
+	cli_expire_verbs, cli_undelete_verbs, cli_milter_verbs,
+	cli_probe_verbs, cli_plugin_verbs, cli_plugin_new_verbs, cli_plugin_run_verbs, cli_filter_verbs,
 	cli_explain_verbs, cli_backtest_verbs, cli_dkim_verbs, cli_record_verbs,
 	cli_trace_verbs, cli_audit_verbs, cli_sendmail_verbs,
 	cli_tls_verbs, cli_tls_report_verbs, cli_dns_verbs,
-	cli_dns_apply_verbs,
-	cli_auth_verbs, cli_dmarc_verbs, cli_send_verbs, cli_app_password_verbs,
-	cli_ban_verbs, cli_mailbox_verbs, cli_import_verbs,
+	cli_dns_apply_verbs, cli_auth_verbs, cli_dmarc_verbs, cli_send_verbs,
+	cli_app_password_verbs, cli_ban_verbs, cli_mailbox_verbs, cli_import_verbs,
 	cli_export_verbs, cli_backup_verbs, cli_index_verbs, cli_fsck_verbs,
 	cli_store_verbs};
 #define N_GROUPS (sizeof groups / sizeof *groups)
