@@ -26,6 +26,7 @@
 #define CATENATE "CATENATE ("
 #define TRACE_LENGTH 14
 #define MESSAGES_MOST 1000	/* in one command, ... */
+#define URLS_MOST 4000		/* in one command */
 #define TOTAL_MOST 4		/* ... and all together so many of the
 				   largest that are taken */
 
@@ -43,7 +44,7 @@ struct append {
 	struct str name;
 	struct imap_place place;	/* of that name */
 	struct message *message;
-	size_t n, room;
+	size_t n, room, urls;
 	struct spool spool;
 	struct imap_answer no;	/* why a step said false */
 };
@@ -248,6 +249,8 @@ add_url(struct append *a, struct str text, uint64_t at)
 	struct imap_url url;
 	struct err e = {0};
 
+	if (a->urls++ == URLS_MOST)
+		return refuse(a, "LIMIT", "Too many URLs in one command");
 	if (!imap_url_parse(text, &a->k->session->command, &url))
 		return refuse_url(a, text);
 	switch (imap_url_spool(a->k, &url, most - (a->spool.length - at),

@@ -201,7 +201,7 @@ copy_bytes(struct imap_body *b, const struct fetch_bytes *bytes,
 
 static enum imap_url_got
 spool_section(struct imap_body *b, const struct fetch_section *s,
-	uint64_t most, struct spool *to, struct imap *k, struct err *e)
+	uint64_t most, struct spool *to, struct arena *room, struct err *e)
 {
 	struct fetch_bytes bytes;
 
@@ -209,7 +209,7 @@ spool_section(struct imap_body *b, const struct fetch_section *s,
 		err_set(e, ERR_STORE, "%s", b->error.text);
 		return IMAP_URL_FAILED;
 	}
-	if (!fetch_find_bytes(b, s, &k->session->command, &bytes))
+	if (!fetch_find_bytes(b, s, room, &bytes))
 		return IMAP_URL_NONE;
 	if ((bytes.picked.at ? bytes.picked.len : bytes.end - bytes.at) > most)
 		return IMAP_URL_LARGE;
@@ -217,18 +217,18 @@ spool_section(struct imap_body *b, const struct fetch_section *s,
 		IMAP_URL_OK;
 }
 
-enum imap_url_got
-imap_url_spool(struct imap *k, const struct imap_url *u, uint64_t most,
-	struct spool *to, struct err *e)
+static enum imap_url_got
+spool_url(struct imap *k, const struct imap_url *u, uint64_t most,
+	struct spool *to, struct arena *room, struct err *e)
 {
-	struct row_copy row = {.arena = &k->session->command};
+	struct row_copy row = {.arena = room};
 	struct fetch_section section;
 	struct mr_error me = {{0}};
 	enum imap_url_got got;
 	struct imap_body body;
 	int code;
 
-	if (!read_section(u, row.arena, &section))
+	if (!read_section(u, room, &section))
 		return IMAP_URL_NONE;
 	code = find_row(k, u, &row, &me);
 	if (code == MR_STORE_MISSING || code == IMAP_NO_RIGHT)
@@ -239,7 +239,22 @@ imap_url_spool(struct imap *k, const struct imap_url *u, uint64_t most,
 	}
 	imap_body_init(&body, &k->house->store);
 	imap_body_turn(&body, &row.row);
-	got = spool_section(&body, &section, most, to, k, e);
+	got = spool_section(&body, &section, most, to, room, e);
 	imap_body_free(&body);
+	return got;
+}
+
+/* What is looked at of a message may be large, and one command may name as
+ * many as it likes: nothing of it stays. */
+enum imap_url_got
+imap_url_spool(struct imap *k, const struct imap_url *u, uint64_t most,
+	struct spool *to, struct err *e)
+{
+	struct arena room;
+	enum imap_url_got got;
+
+	arena_init(&room);
+	got = spool_url(k, u, most, to, &room, e);
+	arena_free(&room);
 	return got;
 }

@@ -209,6 +209,27 @@ def test_catenate_refused(s):
         tap.eq(len(c.texts(b"w")), 2)
 
 
+def test_catenate_many(s):
+    """however many URLs a command has, of what they name nothing stays"""
+    def peak():
+        return max(s.memory(p) for p in s.workers("mailbox"))
+    url = b'URL "/big/;UID=1/;SECTION=HEADER.FIELDS%20(B)"'
+    big = b"A: x\r\n" + b" " * 500 * 1000 + b"x\r\nB: y\r\n\r\n"
+    with fresh(s) as c:
+        c.ok(b"CREATE big")
+        c.ok(b"APPEND big {%d+}\r\n%s" % (len(big), big))
+        c.ok(b"APPEND big CATENATE (%s)" % url)
+        before = peak()
+        c.ok(b"APPEND big CATENATE (%s)" % b" ".join([url] * 200))
+        tap.ok(peak() - before < 16 << 10, (before, peak()))
+        few = b'URL {27+}\r\n/big/;UID=1/;PARTIAL=0.0001'
+        c.ok(b"APPEND big CATENATE (%s)" % b" ".join([few] * 1000))
+        rest = c.imap(b"t", b"APPEND big CATENATE (%s)" % b" ".join(
+            [few] * 4001))[1]
+        tap.ok(rest.startswith(b"NO [LIMIT]"), rest)
+        c.ok(b"DELETE big")
+
+
 def test_replace(s):
     """one message for another: by number, by UID, elsewhere, by CATENATE"""
     def told(lines):
