@@ -188,15 +188,19 @@ note_own(void *arg, const struct mr_mailbox *m)
 	return 0;
 }
 
-/* Another's, which is nothing personal. */
+/* Another's, which is nothing personal. One that may not be looked up is not
+ * to be found this way either (RFC 4314 section 4), as with NOTIFY; the
+ * selected one is known. */
 static int
 note_shared(void *arg, const char *owner, const struct mr_mailbox *m,
 	uint32_t rights)
 {
 	struct multisearch *s = arg;
 	const char *name = imap_place_shown(s->k, owner, m->name);
+	bool is_known = rights & MR_RIGHT_LOOKUP || (s->k->box &&
+		s->k->box->id == m->id);
 
-	if (rights & MR_RIGHT_READ && is_named(s, m->id, name))
+	if (rights & MR_RIGHT_READ && is_known && is_named(s, m->id, name))
 		add_place(s, m->id, name);
 	return 0;
 }

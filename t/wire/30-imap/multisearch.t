@@ -141,12 +141,15 @@ def test_shared(s):
         tap.eq(alice.found(every), {})
         bob.ok(b"SETACL work/a alice@example.test lr")
         bob.ok(b"SETACL work alice@example.test l")
+        bob.ok(b"SETACL work/b alice@example.test r")
         tap.eq(alice.found(every), {there % b"work/a": b"ALL 1:2"})
         tap.eq(alice.found(b"ESEARCH IN (subtree %s) ALL" % (there % b"work")),
                {there % b"work/a": b"ALL 1:2"})
         tap.eq(alice.found(b"ESEARCH IN (personal) ALL"), {})
         alice.ok(b"SELECT " + there % b"work/a")
         tap.eq(alice.found(b"ESEARCH 2"), {there % b"work/a": b"ALL 2"})
+        alice.ok(b"SELECT " + there % b"work/b")
+        tap.eq(alice.found(b"ESEARCH 1"), {there % b"work/b": b"ALL 1"})
 
 
 def test_wrong(s):
