@@ -32,9 +32,10 @@ static bool
 is_admin(const struct imap *k)
 {
 	const struct mr_list *l = &k->house->imap->admins;
+	const struct mr_store *op = k->house->store.op;
 	size_t i;
 
-	if (!MR_HAS(k->house->store.op, queue_mirror))
+	if (!MR_HAS(op, queue_mirror) || !op->queue_mirror)
 		return false;
 	for (i = 0; i < l->n; i++)
 		if (str_iis(str_from(l->item[i]), k->account))

@@ -496,7 +496,9 @@ commit(struct append *a)
 bool
 imap_may_append_many(const struct imap *k)
 {
-	return MR_HAS(k->house->store.op, append);
+	const struct mr_store *op = k->house->store.op;
+
+	return MR_HAS(op, append) && op->append;
 }
 
 /* From the mailbox's name on. */

@@ -443,7 +443,8 @@ keep(struct imap *k, const struct setting *s, const struct imap_place *p,
 		code = store->op->metadata_set(store->self, k->account,
 			p->m.id, s->entry, s->n, IMAP_ENTRIES_MOST, me);
 	if (code == MR_STORE_OK && s->sets_special)
-		code = MR_HAS(store->op, mailbox_use) ?
+		code = MR_HAS(store->op, mailbox_use) &&
+			store->op->mailbox_use ?
 			store->op->mailbox_use(store->self, p->m.id,
 			s->special, me) : MR_STORE_INVALID;
 	return code;

@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include "serve/imap.h"
+#include "serve/imap_admin.h"
+#include "serve/imap_metadata.h"
+#include "serve/imap_place.h"
 
 #define MOST 600
 #define CLIENTS 4
@@ -381,10 +384,30 @@ test_deleted(void **state)
 	client_close(&c);
 }
 
+/* What a store leaves empty is not offered. */
+static void
+test_plain_store(void **state)
+{
+	static char admin[] = "root@here.test", *admins[] = {admin};
+	const struct imap_settings settings = {.admins = {
+		(const char *const *)admins, 1}};
+	struct house plain = {.store = {.op = &fake}, .imap = &settings};
+	const struct imap k = {.house = &plain, .account = admin};
+
+	(void)state;
+	assert_false(imap_may_append_many(&k));
+	assert_false(imap_has_acl(&k));
+	assert_false(imap_has_quota(&k));
+	assert_false(imap_has_metadata(&k));
+	assert_false(imap_has_notify(&k));
+	assert_false(imap_admin_owns(&k, MR_SPECIAL_HELD));
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(test_random),
 	cmocka_unit_test(test_quiet),
 	cmocka_unit_test(test_chunks),
 	cmocka_unit_test(test_deleted),
+	cmocka_unit_test(test_plain_store),
 };
 UNIT_MAIN(tests)
