@@ -7,6 +7,7 @@
 #include "serve/imap_acl.h"
 
 #include "base/buf.h"
+#include "mail/mime.h"
 #include "serve/imap.h"
 #include "serve/imap_place.h"
 
@@ -172,13 +173,16 @@ imap_deleteacl(struct imap *k, struct imap_in *in, bool uid)
 
 /* --------------------------------------------------------------- showing */
 
-/* " identifier rights" */
+/* " identifier rights"; a name that is not of ASCII is UTF-8, a literal, as
+ * SETACL takes it (RFC 4314 section 8). */
 static int
 add_row(void *arg, const char *identifier, uint32_t rights)
 {
 	char room[IMAP_RIGHTS_ROOM];
 
-	buf_addf(arg, " \"%s\" %s", identifier, imap_rights_out(rights, room));
+	buf_addc(arg, ' ');
+	mime_imap_string(arg, str_from(identifier));
+	buf_addf(arg, " %s", imap_rights_out(rights, room));
 	return 0;
 }
 
@@ -234,7 +238,7 @@ imap_listrights(struct imap *k, struct imap_in *in, bool uid)
 	buf_adds(&b, "* LISTRIGHTS ");
 	imap_name_out(k, &b, p.shown);
 	buf_addc(&b, ' ');
-	imap_name_out(k, &b, identifier);
+	mime_imap_string(&b, str_from(identifier));
 	buf_addf(&b, " %s\r\n", str_is(str_from(identifier), p.account) ?
 		imap_rights_out(MR_RIGHTS_ALL, room) :
 		"\"\" l r s w i p k x t e a c d");

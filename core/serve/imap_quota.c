@@ -8,6 +8,7 @@
  */
 #include <inttypes.h>
 
+#include "mail/mime.h"
 #include "serve/imap.h"
 #include "serve/imap_place.h"
 
@@ -35,6 +36,7 @@ tell_quota(struct imap *k, const char *account, const char *root)
 	struct stream *to = &k->session->stream;
 	struct mr_quota q = {.size = sizeof q};
 	struct mr_error me = {{0}};
+	struct buf b;
 	int code;
 
 	if (!imap_has_quota(k))
@@ -42,7 +44,12 @@ tell_quota(struct imap *k, const char *account, const char *root)
 	code = s->op->quota_get(s->self, account, &q, &me);
 	if (code != MR_STORE_OK)
 		return imap_store_failed(k, code, &me);
-	stream_printf(to, "* QUOTA \"%s\" (", root);
+	buf_init(&b, BUF_NO_CAP);
+	buf_adds(&b, "* QUOTA ");
+	mime_imap_string(&b, str_from(root));
+	buf_adds(&b, " (");
+	stream_write_str(to, buf_str(&b));
+	buf_free(&b);
 	if (q.byte_limit)
 		stream_printf(to, "STORAGE %" PRIu64 " %" PRIu64,
 			imap_quota_units(q.bytes), q.byte_limit / UNIT);
@@ -101,7 +108,9 @@ imap_getquotaroot(struct imap *k, struct imap_in *in, bool uid)
 	buf_init(&b, BUF_NO_CAP);
 	buf_adds(&b, "* QUOTAROOT ");
 	imap_name_out(k, &b, p.shown);
-	buf_addf(&b, " \"%s\"\r\n", root);
+	buf_addc(&b, ' ');
+	mime_imap_string(&b, str_from(root));
+	buf_adds(&b, "\r\n");
 	stream_write_str(&k->session->stream, buf_str(&b));
 	buf_free(&b);
 	return tell_quota(k, p.account, root);

@@ -82,9 +82,9 @@ def test_owner(s):
         bob.no(b"SETACL Team %s lr" % BOB, b"NO [CANNOT]")
         bob.no(b"DELETEACL Team %s" % BOB, b"NO [CANNOT]")
         tap.eq(bob.ok(b"LISTRIGHTS Team %s" % BOB),
-               [b"* LISTRIGHTS Team %s %s" % (BOB, ALL)])
+               [b'* LISTRIGHTS Team "%s" %s' % (BOB, ALL)])
         tap.eq(bob.ok(b"LISTRIGHTS Team " + ALICE),
-               [b'* LISTRIGHTS Team %s "" l r s w i p k x t e a c d' % ALICE])
+               [b'* LISTRIGHTS Team "%s" "" l r s w i p k x t e a c d' % ALICE])
 
 
 def test_set(s):
@@ -292,6 +292,29 @@ def test_withdrawn(s):
         box.grant(b"")
         tap.ok(alice.line().startswith(b"* BYE"))
         alice.close()
+
+
+def test_names(s):
+    """names that are not of ASCII come back as they are given: literals"""
+    name = "gr\u00fcn&blau@example.test"
+    literal = b"{%d}\r\n%s" % (len(name.encode()), name.encode())
+    sent = literal.replace(b"}", b"+}")
+    s.add_account(name)
+    with login(s) as bob, Box(s.ports["imap"]) as other:
+        bob.ok(b"CREATE green")
+        bob.ok(b"SETACL green %s lri" % sent)
+        tap.eq(bob.ok(b"GETACL green"), [
+            b'* ACL green "%s" %s %s lri' % (BOB, ALL, literal)])
+        tap.ok(bob.ok(b"LISTRIGHTS green " + sent)[0].startswith(
+            b"* LISTRIGHTS green %s \"\" l r" % literal))
+        other.line()
+        other.ok(b'LOGIN %s "%s"' % (sent, PASSWORD.encode()))
+        other.ok(b"CREATE mine")
+        other.ok(b"SETACL mine %s lri" % BOB)
+        place = b'"Other Users/gr&APw-n&-blau@example.test/mine"'
+        lines = bob.ok(b"GETQUOTAROOT " + place)
+        tap.eq(lines[0], b"* QUOTAROOT %s %s" % (place, literal))
+        tap.ok(lines[1].startswith(b"* QUOTA %s (" % literal), lines[1])
 
 
 def test_command(s):
