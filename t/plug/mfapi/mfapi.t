@@ -245,6 +245,15 @@ def test_start():
             assert code == 1 and want in out, (module, args, code, out)
 
 
+def copied(program):
+    """Data of shared libraries that the linker gave a place in the program,
+    for all who use it; no names of the program's own."""
+    out = subprocess.run(["readelf", "-rW", program], capture_output=True,
+                         text=True, check=True).stdout
+    return {line.split()[4].split("@")[0] for line in out.split("\n")
+            if "_COPY " in line}
+
+
 def test_exports():
     """the programs export libmilter's names and nothing else of their own"""
     for name in ("mailroom", "mailroomd"):
@@ -256,7 +265,8 @@ def test_exports():
         names = [line.split()[-1] for line in out if line and
                  "@" not in line]
         tap.eq(len([n for n in names if n.startswith("smfi_")]), 26)
-        tap.eq([n for n in names if not n.startswith("smfi_")], [])
+        tap.eq([n for n in names if not n.startswith("smfi_") and
+                n not in copied(BUILD + "/" + name)], [])
 
 
 STEPS = ("0x1", "0x4", "0x8", "0x10", "0x20", "0x40", "0x200", "0x27f",
