@@ -142,7 +142,7 @@ fill_number(struct filling *f, const struct mr_setting *s,
 		conf_parse_duration(n->string, &v)) &&
 		!(n->type == CONF_INT && v == 0))
 		return refuse(f, n, "`%s` must be a duration, like \"30s\", "
-			"\"5m\", \"4h\" or \"5d\"", s->name);
+			"\"5m\", \"4h\", \"5d\" or \"7y\"", s->name);
 	if (!check_range(f, s, n, v))
 		return false;
 	*out = v;

@@ -17,7 +17,8 @@ static const struct unit sizes[] = {
 
 static const struct unit durations[] = {
 	{"ms", 1}, {"s", 1000}, {"m", 60000}, {"min", 60000}, {"h", 3600000},
-	{"d", 86400000}, {"w", 604800000}, {NULL, 0},
+	{"d", 86400000}, {"w", 604800000}, {"y", 31536000000},
+	{NULL, 0},
 };
 
 static int64_t

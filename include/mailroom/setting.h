@@ -21,7 +21,8 @@ enum mr_setting_type {
 	MR_BOOL = 1,	/* true | false            -> bool */
 	MR_INT,		/* an integer              -> int64_t */
 	MR_SIZE,	/* "50 MB", "16 KiB", int  -> int64_t, bytes */
-	MR_DURATION,	/* "30s", "5m", "4h", "5d" -> int64_t, milliseconds */
+	MR_DURATION,	/* "30s", "5m", "4h", "5d", "7y" -> int64_t,
+			   milliseconds */
 	MR_TEXT,	/* a string                -> const char *, never NULL */
 	MR_PATH,	/* a file name; relative to the file that holds the
 			   setting                 -> const char * */
