@@ -3,6 +3,8 @@
  */
 #include "plug/store.h"
 
+#include "base/clock.h"
+
 int
 store_find(const struct plugins *p, struct store *out, struct err *e)
 {
@@ -35,6 +37,7 @@ store_result(int code, const struct mr_error *me, struct err *e)
 		{MR_STORE_FULL, ERR_FULL, "disk full"},
 		{MR_STORE_FAILED, ERR_STORE, "store failure"},
 		{MR_STORE_STOPPED, ERR_STORE, "stopped"},
+		{MR_STORE_RETAINED, ERR_REFUSED, "must be kept"},
 	};
 	size_t i;
 
@@ -112,4 +115,24 @@ store_queue_change(const struct store *s, const struct mr_queue_change *c,
 			return code;
 	}
 	return MR_STORE_OK;
+}
+
+int
+store_retained(const struct store *s, struct mr_retained *r,
+	struct mr_error *err)
+{
+	r->messages = 0;
+	return MR_HAS(s->op, retained) && s->op->retained ?
+		s->op->retained(s->self, r, err) : MR_STORE_OK;
+}
+
+const char *
+store_retained_text(const struct mr_retained *r, struct arena *a)
+{
+	char until[32];
+
+	clock_iso(r->until_ms, until);
+	return arena_printf(a, "%u message%s must be kept, the last until "
+		"%.10s %.5s UTC", r->messages, r->messages == 1 ? "" : "s",
+		until, until + 11);
 }

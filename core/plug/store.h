@@ -7,6 +7,7 @@
 
 #include <mailroom/store.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "plug/plugin.h"
 
@@ -28,5 +29,10 @@ int store_claim_turns(const struct store *s, struct mr_claim *c,
 	struct mr_error *err);
 int store_queue_change(const struct store *s, const struct mr_queue_change *c,
 	uint32_t *n, struct mr_error *err);
+/* Nothing, of those that retain nothing. */
+int store_retained(const struct store *s, struct mr_retained *r,
+	struct mr_error *err);
+/* "3 messages must be kept, the last until 2033-11-24 12:00 UTC" */
+const char *store_retained_text(const struct mr_retained *r, struct arena *a);
 
 #endif

@@ -99,7 +99,8 @@ cli_need_store(struct cli *c)
 		fputs(buf_c(&report.text), stderr);
 	else if (plugins_open(&c->plugins, role_name(ROLE_CLI),
 		c->config->server.data, c->config->server.hostname, &e) < 0 ||
-		store_find(&c->plugins, &c->store, &e) < 0)
+		store_find(&c->plugins, &c->store, &e) < 0 ||
+		expire_retain(&c->config->expire, &c->store, &e) < 0)
 		cli_fail("opening the store", &e);
 	else
 		code = 0;

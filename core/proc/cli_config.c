@@ -28,7 +28,8 @@ config_check(struct cli *c, int argc, char **argv)
 		chains_make(c->config, &c->plugins, chain, &report);
 	if (report.text.len)
 		fputs(buf_c(&report.text), stderr);
-	if (ok && store_find(&c->plugins, &c->store, &e) < 0) {
+	if (ok && (store_find(&c->plugins, &c->store, &e) < 0 ||
+		expire_retain(&c->config->expire, &c->store, &e) < 0)) {
 		cli_fail(c->config_file, &e);
 		ok = false;
 	}

@@ -337,6 +337,23 @@ read_mailboxes(struct config *c, struct conf_report *report)
 	}
 }
 
+/* What must stay must not be removed by ourselves. */
+static void
+check_mailboxes(struct config *c, struct conf_report *report)
+{
+	const struct expire_rule *bad = expire_conflict(&c->expire);
+	const struct conf_node *all = conf_find(conf_root(c->doc), "mailbox");
+	const struct conf_node *n;
+	size_t at = 0;
+	struct str key;
+
+	while (bad && (n = conf_next(all, &at, &key)))
+		if (str_is(key, bad->mailbox))
+			conf_error(c->doc, conf_find(n, "expire"), false,
+				report, "`expire` of [mailbox.%s] must not be "
+				"shorter than `retain`", bad->mailbox);
+}
+
 /* Names of plugins may hold dots, so conf_find's paths do not do. */
 bool
 config_has_section(const struct config *c, const char *kind,
@@ -438,6 +455,7 @@ config_parse(struct str text, const char *file, struct conf_report *report)
 	read_listeners(c, report);
 	config_read_routes(c, report);
 	read_mailboxes(c, report);
+	check_mailboxes(c, report);
 	check_whole(c, report);
 	return c;
 }

@@ -21,6 +21,12 @@ const struct mr_setting expire_settings_table[] = {
 		0, 0, NULL, "Messages are removed when they have been in the "
 		"mailbox of this name, of any account, for so long. 0: "
 		"they stay."},
+	{"retain", MR_DURATION, 0, offsetof(struct expire_rule, retain), NULL,
+		0, 36500 * 86400000LL, NULL, "Messages that came into the "
+		"mailbox of this name, of any account, stay for so long: its "
+		"user can neither remove nor move them, nor delete or rename "
+		"the mailbox meanwhile. Flags and copies are free. `mailroom "
+		"account remove` removes all. 0: they may go."},
 	MR_SETTINGS_END,
 };
 
@@ -143,6 +149,50 @@ run_rules(const struct expire *x, const struct name *n, struct mr_error *me)
 				code = empty_mailbox(x, n->account,
 					&x->rules->item[i], me);
 	return code;
+}
+
+static bool
+is_same_mailbox(const char *a, const char *b)
+{
+	return !strcmp(a, b) || (str_iis(str_from(a), "INBOX") &&
+		str_iis(str_from(b), "INBOX"));
+}
+
+const struct expire_rule *
+expire_conflict(const struct expire_rules *r)
+{
+	size_t i, j;
+
+	for (i = 0; i < r->n; i++)
+		for (j = 0; j < r->n && r->item[i].after > 0; j++)
+			if (r->item[i].after < r->item[j].retain &&
+			    is_same_mailbox(r->item[i].mailbox,
+				r->item[j].mailbox))
+				return &r->item[i];
+	return NULL;
+}
+
+int
+expire_retain(const struct expire_rules *r, const struct store *s,
+	struct err *e)
+{
+	struct mr_retain_rule one;
+	struct mr_error me = {{0}};
+	int code = MR_STORE_OK;
+	size_t i;
+
+	for (i = 0; i < r->n && code == MR_STORE_OK; i++) {
+		if (r->item[i].retain == 0)
+			continue;
+		if (!MR_HAS(s->op, retain) || !s->op->retain)
+			return err_set(e, ERR_CONFIG, "[mailbox.%s]: the "
+				"store plugin cannot `retain`",
+				r->item[i].mailbox);
+		one = (struct mr_retain_rule){r->item[i].mailbox,
+			r->item[i].retain};
+		code = s->op->retain(s->self, &one, 1, &me);
+	}
+	return store_result(code, &me, e);
 }
 
 int64_t

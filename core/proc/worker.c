@@ -132,7 +132,9 @@ load_plugins(struct worker_life *w, struct err *e)
 	if (plugins_open(&w->plugins, role_name(w->args.role), c->server.data,
 		c->server.hostname, e) < 0)
 		return -1;
-	return store_find(&w->plugins, &w->house.store, e);
+	if (store_find(&w->plugins, &w->house.store, e) < 0)
+		return -1;
+	return expire_retain(&c->expire, &w->house.store, e);
 }
 
 static int

@@ -136,11 +136,14 @@ imap_store_failed(struct imap *k, int code, const struct mr_error *me)
 		{MR_STORE_OVER_QUOTA, "OVERQUOTA", "No room: over quota"},
 		{MR_STORE_BUSY, "INUSE", "Busy, try again"},
 		{MR_STORE_FULL, "UNAVAILABLE", "The disk is full"},
+		{MR_STORE_RETAINED, "CANNOT", "There are messages that must "
+			"be kept here"},
 		{IMAP_NO_RIGHT, "NOPERM", "That is not allowed to you"},
 	};
 	size_t i;
 
-	if (code >= MR_STORE_FULL && code != IMAP_NO_RIGHT)
+	if (code >= MR_STORE_FULL && code != MR_STORE_RETAINED &&
+		code != IMAP_NO_RIGHT)
 		log_error("imap.store", LOG_S("session", k->session->id),
 			LOG_S("account", k->account), LOG_N("code", code),
 			LOG_S("error", me->text));

@@ -364,11 +364,28 @@ remove_deleted(struct imap *k, const struct mr_range *range, size_t n,
 	return code;
 }
 
+/* RFC 9051 6.4.3 knows no partial failure: what stays, stays \Deleted, and the
+ * text says why. */
+static const char *
+removed_text(struct imap *k, const struct mr_range *range, size_t n)
+{
+	struct mr_retained r = {.size = sizeof r, .mailbox = k->box->id,
+		.range = range, .n = n};
+	struct mr_error me = {{0}};
+
+	if (store_retained(&k->house->store, &r, &me) != MR_STORE_OK ||
+		r.messages == 0)
+		return "EXPUNGE done";
+	return arena_printf(&k->session->command, "EXPUNGE done; %s",
+		store_retained_text(&r, &k->session->command));
+}
+
 struct imap_answer
 imap_expunge(struct imap *k, struct imap_in *in, bool uid)
 {
 	struct mr_range *range = NULL;
 	struct mr_error me = {{0}};
+	const char *text = "EXPUNGE done";
 	uint32_t lowest = 0;
 	size_t n = 0;
 	int code = MR_STORE_OK;
@@ -384,6 +401,8 @@ imap_expunge(struct imap *k, struct imap_in *in, bool uid)
 		code = remove_deleted(k, range, n, &me);
 	if (code != MR_STORE_OK)
 		return imap_store_failed(k, code, &me);
+	if (!uid || n > 0)
+		text = removed_text(k, range, n);
 	return imap_limit_say(k, lowest, k->enabled & IMAP_CONDSTORE,
-		IMAP_ANSWER(IMAP_OK, NULL, "EXPUNGE done"));
+		IMAP_ANSWER(IMAP_OK, NULL, text));
 }

@@ -225,6 +225,7 @@ static struct pop3_answer
 verb_quit(struct pop3 *k, struct str args, struct pop3_mail *mail)
 {
 	struct mr_error me = {""};
+	struct mr_retained kept;
 	struct pop3_answer r;
 	size_t n = 0;
 	int code;
@@ -234,7 +235,7 @@ verb_quit(struct pop3 *k, struct str args, struct pop3_mail *mail)
 	k->quit = true;
 	if (k->state != POP3_MAILDROP)
 		return POP3_OK("Bye");
-	code = pop3_remove_marked(k, &n, &me);
+	code = pop3_remove_marked(k, &n, &kept, &me);
 	/* Who reads our answer may come again at once. */
 	pop3_close_maildrop(k);
 	if (code != MR_STORE_OK) {
@@ -245,6 +246,10 @@ verb_quit(struct pop3 *k, struct str args, struct pop3_mail *mail)
 	}
 	log_info("pop3.quit", LOG_S("session", k->session->id),
 		LOG_S("account", k->sasl.account), LOG_N("removed", n));
+	/* RFC 1939 section 6: "some deleted messages not removed". */
+	if (kept.messages)
+		return pop3_printf(k, "-ERR ", "%s",
+			store_retained_text(&kept, &k->session->command));
 	return POP3_OK("Bye");
 }
 

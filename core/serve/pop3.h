@@ -97,7 +97,9 @@ struct pop3_answer pop3_rset(struct pop3 *k, struct str args,
  * MR_STORE_BUSY: another session has it. */
 int pop3_open_maildrop(struct pop3 *k, struct mr_error *me);
 void pop3_close_maildrop(struct pop3 *k);
-/* QUIT: removes what is marked, all or nothing; *n: how many. */
-int pop3_remove_marked(struct pop3 *k, size_t *n, struct mr_error *me);
+/* QUIT: removes what is marked, all or nothing, but for what must be kept; *n:
+ * how many went. */
+int pop3_remove_marked(struct pop3 *k, size_t *n, struct mr_retained *kept,
+	struct mr_error *me);
 
 #endif

@@ -335,11 +335,16 @@ list_marked(const struct pop3 *k, struct mr_range *range)
 }
 
 int
-pop3_remove_marked(struct pop3 *k, size_t *n, struct mr_error *me)
+pop3_remove_marked(struct pop3 *k, size_t *n, struct mr_retained *kept,
+	struct mr_error *me)
 {
 	const struct store *s = &k->house->store;
 	struct mr_range *range;
+	int code;
 	size_t i;
+
+	*kept = (struct mr_retained){.size = sizeof *kept, .any = 1,
+		.mailbox = k->mailbox};
 
 	*n = 0;
 	for (i = 0; i < k->n_mail; i++)
@@ -347,6 +352,11 @@ pop3_remove_marked(struct pop3 *k, size_t *n, struct mr_error *me)
 	if (!*n)	/* no range at all would mean every message */
 		return MR_STORE_OK;
 	range = arena_alloc(&k->session->command, *n * sizeof *range);
-	return s->op->expunge(s->self, k->mailbox, range,
-		list_marked(k, range), 1, me);
+	kept->range = range;
+	kept->n = list_marked(k, range);
+	code = s->op->expunge(s->self, k->mailbox, range, kept->n, 1, me);
+	if (code == MR_STORE_OK)
+		code = store_retained(s, kept, me);
+	*n -= kept->messages;
+	return code;
 }

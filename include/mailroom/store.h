@@ -42,6 +42,7 @@ enum mr_store_code {
 	MR_STORE_FULL,		/* disk full */
 	MR_STORE_FAILED,	/* anything else; err says what */
 	MR_STORE_STOPPED,	/* a callback returned non-zero */
+	MR_STORE_RETAINED,	/* messages that must be kept would go */
 };
 
 struct mr_error {
@@ -549,6 +550,24 @@ struct mr_undelete {
 	void *arg;
 };
 
+/* ----------------------------------------------------- what must stay */
+
+struct mr_retain_rule {
+	const char *mailbox;	/* of every account */
+	int64_t ms;		/* > 0 */
+};
+
+struct mr_retained {
+	uint32_t size;
+	int any;		/* as of expunge */
+	int64_t mailbox;
+	const struct mr_range *range;
+	size_t n;		/* 0: all */
+	/* out */
+	uint32_t messages;
+	int64_t until_ms;	/* when the last of them may go */
+};
+
 /* Callbacks of the walks below return 0 to go on. What they are given is
  * valid during the call. They must not call the store. */
 
@@ -904,6 +923,18 @@ struct mr_store {
 	 * the queue is held. */
 	int (*backup_extract)(void *self, const char *path, const char *state,
 		const char *to, struct mr_error *err);
+
+	/* What came into mailboxes of these names less than so long ago stays
+	 * from now on, in calls of this process: expunge passes over it; a
+	 * move, an append that removes it, and mailbox_delete and
+	 * mailbox_rename of its mailbox are RETAINED and change nothing. It
+	 * goes with its account, as the administrator wants it. Rules add up;
+	 * called before there are changes. */
+	int (*retain)(void *self, const struct mr_retain_rule *rule, size_t n,
+		struct mr_error *err);
+	/* What of these expunge passes over for that. */
+	int (*retained)(void *self, struct mr_retained *r,
+		struct mr_error *err);
 };
 
 #ifdef __cplusplus

@@ -31,6 +31,8 @@ remove_replaced(struct sq_tx *tx, const struct mr_append *a,
 		code = sq_fail(err, MR_STORE_MISSING,
 			"the message to be replaced is not there");
 	if (code == MR_STORE_OK)
+		code = rows_may_go(tx, a->mailbox, &r, err);
+	if (code == MR_STORE_OK)
 		code = rows_remove(tx, a->mailbox, &r, ROWS_EXPUNGED, err);
 	rows_free(&r);
 	return code;

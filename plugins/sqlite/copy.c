@@ -115,6 +115,8 @@ run_copy(struct sq_tx *tx, void *arg, struct mr_error *err)
 	if (code == MR_STORE_OK)
 		code = rows_gather(tx->db, c->from, c->range, c->n, 0,
 			&c->rows, err);
+	if (code == MR_STORE_OK && c->move)
+		code = rows_may_go(tx, c->from, &c->rows, err);
 	if (code != MR_STORE_OK)
 		return code;
 	c->uidvalidity = (uint32_t)t.uidvalidity;

@@ -196,6 +196,8 @@ run_expunge(struct sq_tx *tx, void *arg, struct mr_error *err)
 		code = rows_gather(tx->db, x->mailbox, x->range, x->n,
 			x->mask, &r, err);
 	if (code == MR_STORE_OK)
+		code = rows_spare(tx, x->mailbox, &r, err);
+	if (code == MR_STORE_OK)
 		code = rows_remove(tx, x->mailbox, &r, ROWS_EXPUNGED, err);
 	rows_free(&r);
 	return code;

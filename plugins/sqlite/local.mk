@@ -25,7 +25,8 @@ plugins_sqlite_sqlite_so_SOURCES = plugins/sqlite/sqlite.c \
 	plugins/sqlite/index_find.c plugins/sqlite/index_put.c \
 	plugins/sqlite/restore.c plugins/sqlite/fsck.c \
 	plugins/sqlite/fsck.h plugins/sqlite/fsck_bytes.c \
-	plugins/sqlite/vacuum.c plugins/sqlite/extract.c plugins/sqlite/prune.c
+	plugins/sqlite/vacuum.c plugins/sqlite/extract.c \
+	plugins/sqlite/prune.c plugins/sqlite/retain.c
 plugins_sqlite_sqlite_so_CFLAGS = $(PLUGIN_CFLAGS) -D_GNU_SOURCE $(SQLITE_CFLAGS) \
 	$(OPENSSL_CFLAGS) $(CRYPT_CFLAGS) $(ZSTD_CFLAGS)
 plugins_sqlite_sqlite_so_LDFLAGS = $(PLUGIN_LDFLAGS)

@@ -173,6 +173,9 @@ run_delete(struct sq_tx *tx, void *arg, struct mr_error *err)
 		return sq_fail(err, MR_STORE_INVALID, children ?
 			"there are mailboxes below it" :
 			"INBOX cannot be deleted");
+	code = sq_retain_tree(tx, account, c->name, err);
+	if (code != MR_STORE_OK)
+		return code;
 	sq_changed(tx, MR_CHANGE_ACCOUNT, account, 0);
 	return sq_mailbox_remove(tx, id, err);
 }
@@ -266,6 +269,8 @@ run_rename(struct sq_tx *tx, void *arg, struct mr_error *err)
 
 	if (code == MR_STORE_OK)
 		code = sq_check_name(c->to, err);
+	if (code == MR_STORE_OK)
+		code = sq_retain_tree(tx, account, c->name, err);
 	if (code != MR_STORE_OK)
 		return code;
 	if (!strcasecmp(c->name, "INBOX"))

@@ -37,6 +37,7 @@ take(struct rows *r, sqlite3_stmt *st)
 		.received_ms = sqlite3_column_int64(st, 5),
 		.sent = {sqlite3_column_int64(st, 7),
 			sqlite3_column_int(st, 8)},
+		.saved_ms = sqlite3_column_int64(st, 9),
 	};
 	if (*keywords)
 		e->keywords = strcpy(grown(NULL, strlen(keywords) + 1),
@@ -77,7 +78,8 @@ rows_gather(struct sq_db *db, int64_t mailbox, const struct mr_range *range,
 	size_t n, uint32_t mask, struct rows *out, struct mr_error *err)
 {
 	sqlite3_stmt *st = sq_sql(db, "SELECT uid, flags, modseq, message,"
-		" length, received_ms, keywords, sent_ms, sent_zone FROM entry WHERE mailbox = ?"
+		" length, received_ms, keywords, sent_ms, sent_zone,"
+		" saved_ms FROM entry WHERE mailbox = ?"
 		" AND uid BETWEEN ? AND ? AND flags & ?4 = ?4 ORDER BY uid");
 	int step = SQLITE_DONE;
 	struct mr_range *ordered;

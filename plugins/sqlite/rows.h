@@ -11,7 +11,7 @@
 struct entry {
 	uint32_t uid, flags;
 	uint64_t modseq;
-	int64_t message, length, received_ms;
+	int64_t message, length, received_ms, saved_ms;
 	struct mr_sent sent;
 	char *keywords;		/* malloc, or NULL for none */
 };
@@ -39,6 +39,12 @@ int rows_next_modseq(struct sq_db *db, int64_t mailbox, int64_t *modseq,
 enum rows_fate { ROWS_MOVED, ROWS_DROPPED, ROWS_EXPUNGED };
 int rows_remove(struct sq_tx *tx, int64_t mailbox, const struct rows *r,
 	enum rows_fate fate, struct mr_error *err);
+/* retain.c: takes out of r what must stay in this mailbox; or RETAINED if
+ * anything must. */
+int rows_spare(struct sq_tx *tx, int64_t mailbox, struct rows *r,
+	struct mr_error *err);
+int rows_may_go(struct sq_tx *tx, int64_t mailbox, const struct rows *r,
+	struct mr_error *err);
 /* undelete.c: remembers what is about to be expunged. */
 int sq_removed_keep(struct sq_tx *tx, int64_t mailbox, const struct rows *r,
 	struct mr_error *err);

@@ -25,6 +25,7 @@ struct sq_segments;	/* segment files of this process, open ones to read */
 struct sq_watch;	/* hints in and out */
 struct sq_segment;
 struct sq_logins;	/* passwords that were right a moment ago */
+struct sq_retain;	/* what must stay, by names of mailboxes */
 
 /* The plugin's config: settings, then what open makes. */
 struct sq {
@@ -52,6 +53,7 @@ struct sq {
 	struct sq_logins *logins;
 	struct sq_plain *plain;
 	struct sq_index *filling;
+	struct sq_retain *retain;	/* NULL: nothing must stay */
 };
 
 /* ------------------------------------------------------------ errors */
@@ -142,6 +144,14 @@ int sq_mailbox_remove(struct sq_tx *tx, int64_t mailbox,
 /* Everything in one mailbox goes to another. */
 int sq_move_all(struct sq_tx *tx, int64_t from, int64_t to,
 	struct mr_error *err);
+/* retain.c: RETAINED if this mailbox, or one below it, has messages that must
+ * stay. */
+int sq_retain_tree(struct sq_tx *tx, int64_t account, const char *name,
+	struct mr_error *err);
+int sq_retain(void *self, const struct mr_retain_rule *rule, size_t n,
+	struct mr_error *err);
+int sq_retained(void *self, struct mr_retained *r, struct mr_error *err);
+void sq_retain_free(struct sq_retain *r);
 /* quota.c: what an account may hold. SQ_IS_BOUNDED: whether it is bounded at
  * all, of a row `a` of account. sq_quota_check is OVER_QUOTA unless there is
  * room for so much more. */

@@ -157,6 +157,8 @@ sqlite_close(void *config)
 	sq_plain_free(s->plain);
 	free(s->path);
 	free(s->hostname);
+	sq_retain_free(s->retain);
+	s->retain = NULL;
 	s->hostname = NULL;
 	s->path = NULL;
 	s->writer = NULL;
@@ -300,6 +302,8 @@ static const struct mr_store store = {
 	.queue_mirror = sq_queue_mirror,
 	.metadata_changed = sq_metadata_changed,
 	.undelete = sq_undelete,
+	.retain = sq_retain,
+	.retained = sq_retained,
 };
 
 MR_PLUGIN = {

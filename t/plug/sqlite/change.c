@@ -719,6 +719,41 @@ test_threads(void **state)
 	check_references();
 }
 
+/* What must stay is passed over, or nothing is changed at all. */
+static void
+test_retain(void **state)
+{
+	const struct mr_retain_rule rule = {"Kept", 3600000};
+	const struct mr_range two = {1, 2};
+	struct mr_retained r = {.size = sizeof r, .any = 1, .range = &two,
+		.n = 1};
+	struct mr_append a = {.size = sizeof a, .uid = 1};
+	struct mr_mailbox m;
+
+	(void)state;
+	assert_int_equal(store.op->retain(store.self, &rule, 1, &err), 0);
+	r.mailbox = a.mailbox = fill("a@x.test", "Kept", 3, 100);
+	assert_int_equal(store.op->expunge(store.self, r.mailbox, NULL, 0, 1,
+		&err), MR_STORE_OK);
+	assert_int_equal(store.op->retained(store.self, &r, &err), 0);
+	assert_int_equal(r.messages, 2);
+	assert_true(r.until_ms > fake_now_ms() + 3500000 &&
+		r.until_ms <= fake_now_ms() + 3600000);
+	assert_int_equal(store.op->copy(store.self, r.mailbox, &two, 1,
+		r.mailbox, 1, NULL, NULL, NULL, &err), MR_STORE_RETAINED);
+	assert_int_equal(store.op->append(store.self, &a, &err),
+		MR_STORE_RETAINED);
+	assert_int_equal(store.op->mailbox_delete(store.self, "a@x.test",
+		"Kept", &err), MR_STORE_RETAINED);
+	assert_int_equal(store.op->mailbox_rename(store.self, "a@x.test",
+		"Kept", "Gone", &err), MR_STORE_RETAINED);
+	store.op->mailbox_get(store.self, r.mailbox, &m, &err);
+	assert_int_equal(m.messages, 3);
+	assert_int_equal(store.op->account_remove(store.self, "a@x.test",
+		&err), MR_STORE_OK);
+	check_references();
+}
+
 int
 main(void)
 {
@@ -730,6 +765,7 @@ main(void)
 		cmocka_unit_test(test_quota),
 		cmocka_unit_test(test_scan_order),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_retain),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
