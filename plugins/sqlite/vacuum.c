@@ -175,6 +175,9 @@ write_anew(struct sq *s, struct mr_error *err)
 	db = code == MR_STORE_OK ? sq_db_open(s->path, SQ_WRITES, err) : NULL;
 	code = db ? sq_run(db, err, "PRAGMA auto_vacuum = INCREMENTAL", "") :
 		MR_STORE_FAILED;
+	/* The copy may be larger than the memory. */
+	if (code == MR_STORE_OK)
+		code = sq_run(db, err, "PRAGMA temp_store = FILE", "");
 	if (code == MR_STORE_OK)
 		code = sq_run(db, err, "VACUUM", "");
 	/* What is in the log would else be there twice. */
