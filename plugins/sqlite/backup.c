@@ -139,6 +139,7 @@ struct body {
 	int64_t id, offset;
 	uint64_t length;
 	int from, to;
+	const char *name;	/* of the segment */
 	uint8_t sha256[32];
 };
 
@@ -225,46 +226,89 @@ close_copy(int fd, struct mr_error *err)
 	return code;
 }
 
-/* Ids grow with commits: what the state before did not have has a greater
- * one than its last. */
+/* The names of new files too. */
 static int
-copy_bodies(struct backup *b, struct mr_error *err)
+flush_segments(const struct backup *b, struct mr_error *err)
 {
-	sqlite3_stmt *st = sq_sql(b->db, "SELECT m.id, m.segment, m.offset,"
-		" m.length, m.sha256, s.name FROM message m JOIN segment s"
-		" ON s.id = m.segment WHERE m.segment > 0 AND m.id > ?"
-		" ORDER BY m.segment, m.offset");
+	char *path = sq_printf("%s/segments", b->out->path);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int code = fd >= 0 && fsync(fd) == 0 ? MR_STORE_OK : sq_fail(err,
+		MR_STORE_FAILED, "%s: %s", path, strerror(errno));
+
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return code;
+}
+
+static int
+copy_bodies_of(struct backup *b, struct body *m, int64_t segment,
+	int64_t after, struct mr_error *err)
+{
+	sqlite3_stmt *st = sq_sql(b->db, "SELECT id, offset, length, sha256"
+		" FROM message WHERE segment > 0 AND segment = ? AND id > ?"
+		" ORDER BY offset");
 	uint8_t *block = sq_alloc(BLOCK);
-	int64_t segment = 0;
-	struct body m = {.to = -1};
 	int code = MR_STORE_OK, step = SQLITE_DONE;
 
-	sq_bind(st, "i", b->before.last_message);
+	sq_bind(st, "ii", segment, after);
 	while (code == MR_STORE_OK && (step = sqlite3_step(st)) ==
 		SQLITE_ROW) {
-		if (sqlite3_column_int64(st, 1) != segment) {
-			code = close_copy(m.to, err);
-			segment = sqlite3_column_int64(st, 1);
-			m.from = find_lock(b, segment);
-			m.to = open_copy(b, sq_text(st, 5), err);
-		}
-		m.id = sqlite3_column_int64(st, 0);
-		m.offset = sqlite3_column_int64(st, 2);
-		m.length = (uint64_t)sqlite3_column_int64(st, 3);
-		if (sqlite3_column_bytes(st, 4) == 32)
-			memcpy(m.sha256, sqlite3_column_blob(st, 4), 32);
-		if (code == MR_STORE_OK)
-			code = m.to < 0 ? MR_STORE_FAILED :
-				copy_body(b, &m, block, err);
+		m->id = sqlite3_column_int64(st, 0);
+		m->offset = sqlite3_column_int64(st, 1);
+		m->length = (uint64_t)sqlite3_column_int64(st, 2);
+		if (sqlite3_column_bytes(st, 3) == 32)
+			memcpy(m->sha256, sqlite3_column_blob(st, 3), 32);
+		if (m->to < 0)
+			m->to = open_copy(b, m->name, err);
+		code = m->to < 0 ? MR_STORE_FAILED :
+			copy_body(b, m, block, err);
 	}
 	if (code == MR_STORE_OK && step != SQLITE_DONE)
 		code = sq_fail_db(err, b->db, "reading messages");
 	sqlite3_reset(st);
 	free(block);
-	if (code == MR_STORE_OK)
-		return close_copy(m.to, err);
-	close_copy(m.to, NULL);
 	return code;
+}
+
+static bool
+had_before(const struct backup *b, const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; i < b->before.n_segment; i++)
+		if (!strcmp(b->before.segment[i], name))
+			return true;
+	return false;
+}
+
+/* Ids grow with commits: what the state before did not have has a greater
+ * one than its last. Not so in a store that was put back to an older state:
+ * it gives ids anew, but never appends to a segment that it found. */
+static int
+copy_bodies(struct backup *b, struct mr_error *err)
+{
+	sqlite3_stmt *st = sq_sql(b->db, "SELECT id, name FROM segment"
+		" ORDER BY name");
+	int code = MR_STORE_OK, step = SQLITE_DONE;
+
+	while (code == MR_STORE_OK && (step = sqlite3_step(st)) ==
+		SQLITE_ROW) {
+		int64_t id = sqlite3_column_int64(st, 0);
+		struct body m = {.from = find_lock(b, id), .to = -1,
+			.name = sq_text(st, 1)};
+		struct mr_error later;
+		int closed;
+
+		code = copy_bodies_of(b, &m, id, had_before(b, m.name) ?
+			b->before.last_message : 0, err);
+		closed = close_copy(m.to, code == MR_STORE_OK ? err : &later);
+		code = code == MR_STORE_OK ? closed : code;
+	}
+	if (code == MR_STORE_OK && step != SQLITE_DONE)
+		code = sq_fail_db(err, b->db, "listing segments");
+	sqlite3_reset(st);
+	return code == MR_STORE_OK ? flush_segments(b, err) : code;
 }
 
 /* ------------------------------------------------------------- database */
@@ -324,8 +368,12 @@ copy_database(struct backup *b, struct mr_error *err)
 		copy = sqlite3_backup_init(to, "main", b->db->handle, "main");
 	if (copy) {
 		/* All at once: the snapshot is ours, so it cannot change. */
-		sqlite3_backup_step(copy, -1);
+		int step = sqlite3_backup_step(copy, -1);
+
 		code = sqlite3_backup_finish(copy);
+		/* A lock that was in the way is no error to it. */
+		if (code == SQLITE_OK && step != SQLITE_DONE)
+			code = step;
 	} else {
 		code = SQLITE_ERROR;
 	}

@@ -173,6 +173,28 @@ def test_whole(s):
     tap.eq(done.returncode, 1, "what is there is not written over")
 
 
+def test_put_back(s):
+    """A store that was put back to an older state is backed up whole"""
+    path = s.path("back")
+    s.empty("bob")
+    s.send(letter(700, 50000), "bob")
+    old = s.cli_json("backup", path)["state"]
+    for n in range(701, 705):
+        s.send(letter(n, 50000), "bob")
+    s.cli("backup", path)
+    s.cli("restore", path, "--at", old, "--whole", s.path("data/older"))
+    s.stop()
+    shutil.rmtree(s.path("data/sqlite"))
+    os.rename(s.path("data/older"), s.path("data/sqlite"))
+    s.start()
+    tap.eq(numbers(s, "bob"), [700])
+    s.send(letter(710, 50000), "bob")   # has the id that 701 had
+    tap.eq(s.cli_json("backup", path)["damaged"], 0)
+    s.cli("restore", path, "--account", "bob@example.test", "--into", "Put")
+    tap.eq([plain(m) for m in s.messages("bob", "Put/INBOX")],
+           [letter(700, 50000), letter(710, 50000)])
+
+
 def test_keep(s):
     """Older states go with what only they need"""
     path = s.path("kept")
