@@ -31,6 +31,7 @@ INSTALLED = """
 usr/sbin/mailroomd usr/bin/mailroom usr/libexec/mailroom/sqlite.so
 usr/libexec/mailroom/example.so usr/include/mailroom/plugin.h
 usr/include/mailroom/setting.h usr/include/mailroom/store.h
+usr/include/mailroom/store_types.h
 usr/lib/pkgconfig/mailroom.pc usr/lib/systemd/system/mailroom.service
 usr/lib/sysusers.d/mailroom.sysusers.conf usr/share/man/man8/mailroomd.8
 usr/share/man/man1/mailroom.1 usr/share/man/man5/config.toml.5
