@@ -3,7 +3,8 @@
  *
  * Bodies are copied: holes that the new store punches must not be in the
  * backup. What waited in the queue then may have gone out since, so it is
- * held until somebody has looked.
+ * held until somebody has looked. UIDs go on behind those that may have been
+ * given since.
  */
 #include "backup.h"
 
@@ -97,6 +98,21 @@ copy_segments(struct sq_db *db, const char *path, const char *to,
 	return code;
 }
 
+/* UIDs and modseqs that were given after the state may be known to clients,
+ * and to a later restore in place: none of them is given again, and clients
+ * hear what is there and what is not as if all of it had changed now. */
+static int
+pass_over(struct sq_db *db, struct mr_error *err)
+{
+	int code = sq_run(db, err, "UPDATE mailbox SET modseq = modseq + "
+		"1000000, forgotten = modseq + 1000000, uidnext = max(uidnext,"
+		" min(uidnext + 100000, 4294000000))", "");
+
+	return code == MR_STORE_OK ? sq_run(db, err, "UPDATE entry SET modseq"
+		" = (SELECT modseq FROM mailbox WHERE id = entry.mailbox)"
+		" WHERE mailbox IN (SELECT id FROM mailbox)", "") : code;
+}
+
 static int
 finish(const char *path, const char *to, struct mr_error *err)
 {
@@ -105,6 +121,8 @@ finish(const char *path, const char *to, struct mr_error *err)
 		" owner = NULL, reply = 'restored from a backup'"
 		" WHERE state < 3", "") : MR_STORE_FAILED;
 
+	if (code == MR_STORE_OK)
+		code = pass_over(db, err);
 	if (code == MR_STORE_OK)
 		code = copy_segments(db, path, to, err);
 	sq_db_close(db);

@@ -181,7 +181,7 @@ def test_put_back(s):
     old = s.cli_json("backup", path)["state"]
     for n in range(701, 705):
         s.send(letter(n, 50000), "bob")
-    s.cli("backup", path)
+    newer = s.cli_json("backup", path)["state"]
     s.cli("restore", path, "--at", old, "--whole", s.path("data/older"))
     s.stop()
     shutil.rmtree(s.path("data/sqlite"))
@@ -193,6 +193,10 @@ def test_put_back(s):
     s.cli("restore", path, "--account", "bob@example.test", "--into", "Put")
     tap.eq([plain(m) for m in s.messages("bob", "Put/INBOX")],
            [letter(700, 50000), letter(710, 50000)])
+    s.cli("restore", path, "--at", newer, "--account", "bob@example.test",
+          "--in-place")                 # no UID of theirs was given again
+    tap.eq(numbers(s, "bob"), [700, 701, 702, 703, 704, 710])
+    tap.eq(s.cli_json("fsck")["findings"], [])
 
 
 def test_keep(s):
