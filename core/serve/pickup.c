@@ -317,7 +317,12 @@ pickup_start(struct house *h, const char *folder, struct err *e)
 		.tls = SERVE_TLS_NONE, .house = h, .is_local = true}};
 	p->stop = eventfd(0, EFD_CLOEXEC);
 	p->changes = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (p->stop < 0 || p->changes < 0 || inotify_add_watch(p->changes,
+	if (p->changes < 0) {
+		err_sys(e, "drop folder %s cannot be watched (see sysctl "
+			"fs.inotify.max_user_instances)", folder);
+		goto failed;
+	}
+	if (p->stop < 0 || inotify_add_watch(p->changes,
 		folder, IN_MOVED_TO | IN_ONLYDIR) < 0) {
 		err_sys(e, "drop folder %s", folder);
 		goto failed;

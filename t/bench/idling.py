@@ -13,7 +13,7 @@ from dovecot import Dovecot
 from server import PASSWORD, Server
 
 CONNECTIONS = int(os.environ.get("CONNECTIONS", "10000"))
-PEERS = int(os.environ.get("PEERS", "400"))     # Dovecot: a process each
+PEERS = int(os.environ.get("PEERS", "100"))     # Dovecot: a process each
 USERS = 50
 DOMAIN = "bench.test"
 MESSAGE = b"From: a@elsewhere.test\r\nSubject: w\r\n\r\nx\r\n"
