@@ -8,10 +8,12 @@
  */
 #include "engine.h"
 
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#define BLOCK (128 << 10)
 #define FEW 8			/* placements that need no allocation */
 
 /* ------------------------------------------------------------ the bytes */
@@ -50,6 +52,35 @@ find_same(struct sq *s, const struct mr_commit *c, int64_t *message,
 	return code;
 }
 
+/* Bytes that a disk has changed are no reason to do without those that come
+ * now, from a backup perhaps. */
+static bool
+is_whole(struct sq *s, int64_t message, const struct mr_commit *c)
+{
+	EVP_MD_CTX *digest = EVP_MD_CTX_new();
+	uint8_t *block = sq_alloc(BLOCK), found[sizeof c->sha256];
+	uint64_t length = 0, at = 0;
+	struct mr_error err;
+	void *body = NULL;
+	int64_t n = 1;
+
+	EVP_DigestInit_ex(digest, EVP_sha256(), NULL);
+	if (sq_body_open(s, message, &body, &length, &err) != MR_STORE_OK)
+		n = 0;
+	while (n > 0 && at < length) {
+		n = sq_body_read(body, at, block, BLOCK, &err);
+		if (n > 0)
+			EVP_DigestUpdate(digest, block, (size_t)n);
+		at += n > 0 ? (uint64_t)n : 0;
+	}
+	if (body)
+		sq_body_close(body);
+	EVP_DigestFinal_ex(digest, found, NULL);
+	EVP_MD_CTX_free(digest);
+	free(block);
+	return n > 0 && memcmp(found, c->sha256, sizeof found) == 0;
+}
+
 int
 sq_commit_write(struct sq *s, const struct mr_commit *c,
 	struct sq_spooled *out, struct mr_error *err)
@@ -69,8 +100,10 @@ sq_commit_write(struct sq *s, const struct mr_commit *c,
 	if (c->length <= (uint64_t)s->body_in_row)
 		return spool_row(c, out, err);
 	code = find_same(s, c, &out->same, err);
-	if (code != MR_STORE_MISSING)
+	if (code != MR_STORE_MISSING && (code != MR_STORE_OK ||
+		is_whole(s, out->same, c)))
 		return code;
+	out->same = 0;
 	return sq_segment_append(s->segments, c, out, err);
 }
 

@@ -7,6 +7,7 @@
 #include <ftw.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -253,7 +254,7 @@ fake_commit(struct fake *f, const char *account, const char *mailbox,
 	int code;
 
 	snprintf(trace, sizeof trace, "t%u", number);
-	snprintf((char *)c.sha256, sizeof c.sha256, "%u", number);
+	EVP_Digest(body, length, c.sha256, NULL, EVP_sha256(), NULL);
 	*out = (struct mr_placement){.kind = MR_PLACE_MAILBOX,
 		.account = account, .mailbox = mailbox, .create = 1,
 		.received_ms = 1000 + number};

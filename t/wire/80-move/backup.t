@@ -256,6 +256,26 @@ def test_damaged(s):
     tap.eq(glob.glob(s.path("data/restore.*")), [], "nothing is left behind")
 
 
+def test_damaged_here(s):
+    """A large message that a disk has damaged comes back whole"""
+    s.empty("bob")
+    s.send(letter(800, 50000), "bob")
+    s.cli("backup", s.path("whole"))
+    for name in glob.glob(s.path("data/sqlite/segments/*")):
+        with open(name, "r+b") as f:
+            at = f.read().find(b"Subject: n800\r\n")
+            if at >= 0:
+                f.seek(at)
+                f.write(b"Subject: n???")
+    tap.eq(len(s.messages("bob")), 1)
+    tap.ok(plain(s.newest("bob")) != letter(800, 50000), "it is damaged")
+    done = s.cli_json("restore", s.path("whole"), "--message",
+                      "m800@elsewhere.test", "--into", "Healed")
+    tap.eq(done["restored"], 1)
+    tap.eq([plain(m) for m in s.messages("bob", "Healed")],
+           [letter(800, 50000)])
+
+
 with Server({"plugin.sqlite": {"keep_removed": "0s"}}) as server:
     tap.run(globals(), server)
 tap.done()
