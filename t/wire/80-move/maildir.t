@@ -5,6 +5,7 @@ MAILROOM_MOVE_MESSAGES: how many in the killed import (default 4,000)."""
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -167,6 +168,17 @@ def test_refused(s):
     tap.eq(s.cli("import", "maildir", "x", check=False).returncode, 2)
 
 
+def there(s, account):
+    """Messages in the account, as the store has them now."""
+    db = sqlite3.connect("file:%s/sqlite/mailroom.db?mode=ro" % s.data,
+                         uri=True)
+    found = db.execute("SELECT sum(m.messages) FROM mailbox m JOIN account a"
+                       " ON a.id = m.account WHERE a.name = ?",
+                       (account + "@example.test",)).fetchone()[0]
+    db.close()
+    return found
+
+
 def test_killed(s):
     """SIGKILL in the middle, several times; deliveries meanwhile."""
     root = s.path("many")
@@ -180,12 +192,14 @@ def test_killed(s):
                "import", "maildir", root, "carol@example.test", "--json"]
     kills = 0
     s.empty("bob")
-    for pause in (0.1, 0.12, 0.15, 0.2):
+    for _ in range(4):
+        before = there(s, "carol")
         p = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         sender = threading.Thread(target=s.send, args=(
             wire(letter(99999)), "bob"))
         sender.start()
-        time.sleep(pause)
+        while there(s, "carol") == before and p.poll() is None:
+            time.sleep(0.001)
         kills += p.poll() is None
         p.send_signal(signal.SIGKILL)
         p.wait()
