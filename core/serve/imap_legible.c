@@ -28,11 +28,8 @@ leave_text(struct legible *l)
 void
 legible_begin(struct legible *l)
 {
-	struct buf none;
-
 	leave_text(l);
-	buf_init(&none, 0);
-	imap_fold_end(&l->fold, &none);
+	imap_fold_drop(&l->fold);
 	l->part = 0;
 }
 

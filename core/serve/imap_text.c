@@ -221,6 +221,12 @@ imap_fold_end(struct imap_fold *f, struct buf *out)
 }
 
 void
+imap_fold_drop(struct imap_fold *f)
+{
+	buf_reset(&f->held);
+}
+
+void
 imap_fold_free(struct imap_fold *f)
 {
 	buf_free(&f->held);

@@ -26,6 +26,8 @@ void imap_fold_init(struct imap_fold *f);
 void imap_fold_add(struct imap_fold *f, struct buf *out, struct str piece);
 /* The text ends; another may begin. */
 void imap_fold_end(struct imap_fold *f, struct buf *out);
+/* It is given up where it is; another may begin. */
+void imap_fold_drop(struct imap_fold *f);
 void imap_fold_free(struct imap_fold *f);
 
 #endif
