@@ -162,6 +162,12 @@ indexer_stop(struct indexer *i)
 	if (write(i->wake, &one, sizeof one) < 0)
 		return;		/* cannot happen */
 	pthread_join(i->thread, NULL);
-	close(i->wake);
+}
+
+void
+indexer_free(struct indexer *i)
+{
+	if (i)
+		close(i->wake);
 	free(i);
 }

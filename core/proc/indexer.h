@@ -14,7 +14,9 @@ struct indexer;
 struct indexer *indexer_start(const struct store *s, struct err *e);
 /* Something was delivered. Any thread; never blocks. */
 void indexer_poke(struct indexer *i);
-/* Waits for the batch that is being put. */
+/* Waits for the batch that is being put. It may be poked still. */
 void indexer_stop(struct indexer *i);
+/* Once nobody can poke it any more. */
+void indexer_free(struct indexer *i);
 
 #endif

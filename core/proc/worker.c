@@ -483,6 +483,7 @@ finish(struct worker_life *w, enum word word)
 	if (!observe_stop(LAST_MS) || !stopped)
 		_exit(0);
 	plugins_close(&w->plugins);
+	indexer_free(w->indexer);	/* the store poked it up to here */
 }
 
 static void

@@ -155,7 +155,7 @@ def test_down(h):
     import threading
     threading.Thread(target=sink.accept, daemon=True).start()
     h.server.cli("queue", "flush")
-    wait_for("all", lambda: len(sink.messages) == 30, 10)
+    wait_for("all", lambda: len(sink.messages) == 30, 40)
     wait_for("an empty queue", lambda: not h.rows())
     tap.ok(len(sink.sessions) < 15, "%d connections" % len(sink.sessions))
     sink.__exit__()
