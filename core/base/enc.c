@@ -110,14 +110,6 @@ enc_hex(struct buf *out, const void *bytes, size_t len)
 	}
 }
 
-static int
-hex_value(char c)
-{
-	c = to_lower(c);
-	return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 :
-		-1;
-}
-
 /* Length of the blanks and the line end at the start of s: a soft line break
  * behind '=', or trailing blanks; 0 if something else comes first. */
 static size_t

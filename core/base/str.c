@@ -15,6 +15,14 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
+int
+hex_value(char c)
+{
+	c = to_lower(c);
+	return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 :
+		-1;
+}
+
 bool
 is_alnum(char c)
 {

@@ -62,6 +62,7 @@ bool is_alpha(char c);
 bool is_digit(char c);
 bool is_alnum(char c);
 bool is_blank(char c);
+int hex_value(char c);	/* of either case; -1: no hexadecimal digit */
 char to_lower(char c);
 char to_upper(char c);
 

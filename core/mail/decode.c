@@ -74,14 +74,6 @@ add_base64(struct decode *d, char *to, struct str in)
 
 /* --------------------------------------------------- quoted-printable */
 
-static int
-hex_value(char c)
-{
-	c = to_lower(c);
-	return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 :
-		-1;
-}
-
 /* What the held bytes are, which begin with '=': 1 a character, 2 a soft line
  * break, 0 not known yet, -1 neither. */
 static int

@@ -35,16 +35,6 @@ xtext_encode(struct buf *out, struct str in)
 	}
 }
 
-/* Upper case only, as the RFC has it; lower case is read too. */
-static int
-hex_digit(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	c = to_upper(c);
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 bool
 xtext_decode(struct buf *out, struct str in)
 {
@@ -61,8 +51,9 @@ xtext_decode(struct buf *out, struct str in)
 		}
 		if (in.len - i < 3)
 			return false;
-		high = hex_digit(in.at[i + 1]);
-		low = hex_digit(in.at[i + 2]);
+		/* RFC 3461 has capitals only. */
+		high = hex_value(in.at[i + 1]);
+		low = hex_value(in.at[i + 2]);
 		if (high < 0 || low < 0)
 			return false;
 		buf_addc(out, (char)(high << 4 | low));

@@ -44,15 +44,6 @@ word_parse(struct str s, struct word *w)
 		(w->encoding == 'q' || w->encoding == 'b');
 }
 
-static int
-hex_digit(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	c = to_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* RFC 2047 4.2 */
 static void
 add_q(struct buf *out, struct str text)
@@ -63,8 +54,8 @@ add_q(struct buf *out, struct str text)
 	for (i = 0; i < text.len; i++) {
 		high = low = -1;
 		if (text.at[i] == '=' && i + 2 < text.len) {
-			high = hex_digit(text.at[i + 1]);
-			low = hex_digit(text.at[i + 2]);
+			high = hex_value(text.at[i + 1]);
+			low = hex_value(text.at[i + 2]);
 		}
 		if (high >= 0 && low >= 0) {
 			buf_addc(out, (char)(high << 4 | low));

@@ -186,12 +186,11 @@ read_number(struct str name)
 
 	if (name.len > 2 && to_lower(name.at[1]) == 'x') {
 		for (i = 2; i < name.len; i++) {
-			char c = to_lower(name.at[i]);
+			int digit = hex_value(name.at[i]);
 
-			if (!is_digit(c) && !(c >= 'a' && c <= 'f'))
+			if (digit < 0)
 				return 0;
-			n = n << 4 | (uint64_t)(is_digit(c) ? c - '0' :
-				c - 'a' + 10);
+			n = n << 4 | (uint64_t)digit;
 		}
 	} else if (!str_u64(str_sub(name, 1, name.len), 0x10ffff, &n)) {
 		return 0;

@@ -9,15 +9,6 @@
 
 /* -------------------------------------------------------------------- in */
 
-static int
-hex_digit(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	c = to_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* "\2e", as Dovecot's listescape writes what a name cannot hold. */
 static bool
 is_escape(struct str s, char *c)
@@ -26,8 +17,8 @@ is_escape(struct str s, char *c)
 
 	if (s.len < 3 || s.at[0] != '\\')
 		return false;
-	high = hex_digit(s.at[1]);
-	low = hex_digit(s.at[2]);
+	high = hex_value(s.at[1]);
+	low = hex_value(s.at[2]);
 	if (high < 0 || low < 0)
 		return false;
 	*c = (char)(high << 4 | low);

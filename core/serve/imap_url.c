@@ -15,14 +15,6 @@
 
 /* ---------------------------------------------------------------- parsing */
 
-static int
-digit_of(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' :
-		to_lower(c) >= 'a' && to_lower(c) <= 'f' ?
-		to_lower(c) - 'a' + 10 : -1;
-}
-
 /* "%20" and so on; false: not hexadecimal, or a NUL, encoded or not. */
 static bool
 decode(struct str in, struct arena *a, struct str *out)
@@ -38,8 +30,8 @@ decode(struct str in, struct arena *a, struct str *out)
 			return false;
 		if (in.at[i] != '%')
 			continue;
-		high = i + 2 < in.len ? digit_of(in.at[i + 1]) : -1;
-		low = high >= 0 ? digit_of(in.at[i + 2]) : -1;
+		high = i + 2 < in.len ? hex_value(in.at[i + 1]) : -1;
+		low = high >= 0 ? hex_value(in.at[i + 2]) : -1;
 		if (low < 0 || high + low == 0)
 			return false;
 		to[n - 1] = (char)(high * 16 + low);

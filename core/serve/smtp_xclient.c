@@ -27,15 +27,6 @@ static const struct {
 	{"DESTPORT", offsetof(struct claim, destport)},
 };
 
-static int
-hex_digit(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	c = to_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* xtext of RFC 3461 section 4; at NULL: not that, or not printable. */
 static struct str
 decode_xtext(struct arena *a, struct str in)
@@ -47,8 +38,8 @@ decode_xtext(struct arena *a, struct str in)
 		int high, low, c = (unsigned char)in.at[i];
 
 		if (c == '+') {
-			high = i + 2 < in.len ? hex_digit(in.at[i + 1]) : -1;
-			low = high < 0 ? -1 : hex_digit(in.at[i + 2]);
+			high = i + 2 < in.len ? hex_value(in.at[i + 1]) : -1;
+			low = high < 0 ? -1 : hex_value(in.at[i + 2]);
 			if (low < 0)
 				return (struct str){NULL, 0};
 			c = high << 4 | low;
