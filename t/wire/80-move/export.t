@@ -13,6 +13,7 @@ import sys
 import time
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import tap
+from mailview import contents
 from server import BUILD, Server
 
 BODIES = [
@@ -64,28 +65,13 @@ def fill(s, user):
 
 
 def look(s, user):
-    """{mailbox: (uidvalidity, uidnext, [(uid, flags, date, bytes)])}"""
+    """{mailbox: its contents}"""
     found = {}
     with s.imap(user, None) as m:
         rows = [r.decode().split(' "/" ')[1] for r in m.list()[1]]
         for row in rows:
             box = row.strip('"').replace("\\\\", "\\")
-            tap.eq(m.select(name(box), readonly=True)[0], "OK", box)
-            validity = m.response("UIDVALIDITY")[1]
-            uidnext = m.response("UIDNEXT")[1]
-            mails = []
-            for part in m.uid("FETCH", "1:*",
-                              "(FLAGS INTERNALDATE BODY.PEEK[])")[1]:
-                if isinstance(part, tuple):
-                    head = part[0].decode()
-                    flags = head.split("FLAGS (")[1].split(")")[0].split()
-                    mails.append((
-                        int(head.split("UID ")[1].split()[0]),
-                        sorted(f for f in flags if f != r"\Recent"),
-                        head.split('INTERNALDATE "')[1].split('"')[0],
-                        part[1]))
-            # What was never used has nothing to keep.
-            found[box] = (validity, uidnext, mails) if mails else None
+            found[box] = contents(m, name(box))
     return found
 
 

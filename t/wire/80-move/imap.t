@@ -14,6 +14,7 @@ import threading
 import time
 sys.path.insert(0, __file__.split("/t/wire/")[0] + "/t/lib")
 import tap
+from mailview import contents
 from server import BUILD, PASSWORD, Server, free_ports, wait_for
 
 LARGE = b"Subject: large\r\n\r\n" + b"x" * 400000 + b"\r\n"
@@ -28,26 +29,10 @@ def command(s, user, account, port, *more):
 
 
 def look(s, user):
-    found = {}
+    """{mailbox: its contents}"""
     with s.imap(user, None) as m:
-        for row in m.list()[1]:
-            box = row.decode().split(' "/" ')[1]
-            m.select(box, readonly=True)
-            validity = m.response("UIDVALIDITY")[1]
-            uidnext = m.response("UIDNEXT")[1]
-            mails = []
-            for part in m.uid("FETCH", "1:*",
-                              "(FLAGS INTERNALDATE BODY.PEEK[])")[1]:
-                if isinstance(part, tuple):
-                    head = part[0].decode()
-                    flags = head.split("FLAGS (")[1].split(")")[0].split()
-                    mails.append((
-                        int(head.split("UID ")[1].split()[0]),
-                        sorted(f for f in flags if f != r"\Recent"),
-                        head.split('INTERNALDATE "')[1].split('"')[0],
-                        part[1]))
-            found[box] = (validity, uidnext, mails) if mails else None
-    return found
+        boxes = [row.decode().split(' "/" ')[1] for row in m.list()[1]]
+        return {box: contents(m, box) for box in boxes}
 
 
 def fill(s):
