@@ -145,12 +145,6 @@ sq_db_rest(struct sq_db *db)
 			sqlite3_reset(db->slot[i].st);
 }
 
-sqlite3 *
-sq_handle(struct sq_db *db)
-{
-	return db->handle;
-}
-
 /* --------------------------------------------------------- statements */
 
 static struct sq_slot *

@@ -70,7 +70,6 @@ int sq_fail_db(struct mr_error *err, struct sq_db *db, const char *doing);
 /* A prepared, reset statement of this connection. `sql` must be a literal:
  * statements are remembered by its address. NULL on failure: sq_fail_db. */
 sqlite3_stmt *sq_sql(struct sq_db *db, const char *sql);
-sqlite3 *sq_handle(struct sq_db *db);
 /* Binds from 1: 'i' int64_t, 's' const char * (NULL binds NULL), 'b' const
  * void * and size_t, 'n' NULL. Text and blobs are not copied: they must live
  * until the statement has been stepped. */
